@@ -1,0 +1,125 @@
+# The front door. `make` lists what there is; every target only calls a program in one of the five folders.
+
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+JOBS ?= auto
+
+# Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed.
+option.MODEL       := --model        # preset: microgpt (default), ailang
+option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
+option.NAMES       := --names        # how many names (texts) to generate
+option.TOKENS      := --tokens       # how many tokens at most
+option.PROMPT      := --prompt       # text to go on from
+option.TEMPERATURE := --temperature  # 0 is greedy; else from 1/64 to 8
+option.SEED        := --seed         # same seed, same result
+option.ENGINE      := --engine       # verilator (default), icarus, amaranth
+option.NUMBERS     := --numbers      # activations: fixed (default) or block
+option.SCHEDULE    := --schedule     # folded (default) or pipelined
+option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use
+option.LANES       := --lanes        # elements of a beat, at most
+option.STREAMS     := --streams      # sequences in flight at once
+option.WEIGHTS     := --weights      # where weights come from: rom, wires, stream
+option.TRACE       := --trace        # record waveforms: vcd or fst
+option.TAPS        := --taps         # write every compared value to this .npz file
+option.FROM        := --from         # first cycle to show
+option.CYCLES      := --cycles       # how many cycles to show
+option.DATA        := --data         # text file, one name a line
+option.STEPS       := --steps        # training steps
+option.FAMILY      := --family       # chips: xc7 (default), ecp5, ice40, gowin
+option.OUTPUT      := --output       # file to write
+
+machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
+text    := PROMPT NAMES TOKENS TEMPERATURE SEED
+
+options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
+options.wave     := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE FROM CYCLES OUTPUT
+options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
+options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT
+options.results  := OUTPUT
+options.train    := DATA STEPS SEED OUTPUT
+options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
+options.graph    := MODEL CHECKPOINT NUMBERS MULTIPLIERS STREAMS SCHEDULE OUTPUT
+
+# These may be given to any target.
+common := ARGS PYTHON JOBS CXX WEFT_CACHE
+
+##@ Simulate
+sim: setup ## simulate a model, compare every value with the integer model, write build/sim/<model>/report.json
+	$(call cli,sim run)
+wave: setup ## write a waveform, a GTKWave view and the timeline of the units
+	$(call cli,sim wave)
+verilog: setup ## write the core as Verilog with AXI4-Stream ports
+	$(call cli,sim verilog)
+results: setup ## measure performance, correctness and scaling, and write docs/results.md
+	$(call cli,sim results)
+
+##@ Build
+count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
+	$(call cli,boards count)
+
+##@ Models
+train: setup ## train microgpt on a list of names; writes a checkpoint and its loss curve
+	$(call cli,golden train)
+accuracy: setup ## measure the integer model against the float model
+	$(call cli,golden accuracy)
+graph: setup ## draw a model's stages, formats, units and cycles
+	$(call cli,golden graph)
+
+##@ Check
+test: setup ## run the tests, on all cores; ARGS="-k softmax" chooses
+	@$(run) -m pytest $(pytest) -m "not slow" $(ARGS)
+test-slow: setup ## run the long tests that `make test` leaves out
+	@$(run) -m pytest $(pytest) -m slow $(ARGS)
+coverage: setup ## run the tests of golden/ and hdl/, and demand that they reach 95 % of their lines
+	@$(run) -m pytest $(pytest) -m "not slow" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
+lint: setup ## check style, and that imports run golden <- hdl <- sim <- boards
+	@$(run) -m ruff check $(ARGS) .
+	@$(run) -m ruff format --check .
+	@$(run) -m sim.setup.imports
+format: setup ## put the code in its one format
+	@$(run) -m ruff check --fix-only --quiet .
+	@$(run) -m ruff format .
+
+##@ House
+setup: ## install what is needed into .venv and .tools (every target does this by itself)
+	@command -v $(PYTHON) > /dev/null || { echo "weft: $(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 2; }
+	@$(clean_env) $(PYTHON) -m sim.setup
+doctor: ## show what is installed, what is missing and how to get it
+	@$(clean_env) $$(command -v .venv/bin/python || command -v $(PYTHON)) -m sim.doctor
+lock: ## write requirements*.txt anew from pyproject.toml, with hashes
+	@$(clean_env) PYTHON=$(PYTHON) sh sim/setup/lock.sh
+clean: ## remove what was built
+	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+distclean: clean ## remove what was installed as well
+	rm -rf .venv .tools
+help: ## list the targets and their options
+	@awk -f sim/setup/help.awk $(firstword $(MAKEFILE_LIST))
+
+# --- how it works ---------------------------------------------------------------------------------------------------
+
+# Commands run without make's own variables: Verilator's and cocotb's makefiles must not inherit them.
+clean_env := env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES PYTHONHASHSEED=0
+run       := $(clean_env) .venv/bin/python
+pytest     = -n $(JOBS) --maxprocesses=8 --dist=worksteal
+
+# Tests that run whole simulations: they reach golden/ and hdl/ too, but mostly through the build cache.
+simulators := bench cocotb compare core core_shapes engines results session setup stream_weights synthesis tools wave
+
+# $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest.
+cli    = @$(run) -m $(1) $(foreach name,$(options.$@),$(call given,$(name))) $(ARGS)
+given  = $(if $(strip $(value $(1))),$(firstword $(option.$(1)))='$(subst ','\'',$(value $(1)))')
+
+names := $(patsubst option.%,%,$(filter option.%,$(.VARIABLES)))
+unexport $(names)
+
+# A variable that the targets do not take is a mistake (NAME for NAMES), and is not passed over in silence.
+goals   := $(or $(MAKECMDGOALS),help)
+takes   := $(foreach goal,$(goals),$(options.$(goal)))
+typed   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+strange := $(filter-out $(takes) $(common) MAKEFLAGS MAKEOVERRIDES -*-%,$(typed))
+ifneq ($(strange),)
+$(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(takes) ARGS; `make help` tells more)
+endif
+
+.PHONY: accuracy clean count coverage distclean doctor format graph help lint lock results setup sim test test-slow train verilog wave
+.NOTPARALLEL:
