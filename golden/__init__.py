@@ -1,0 +1,1 @@
+"""What must be computed: models, checkpoints and arithmetic in NumPy, with no hardware in sight."""

@@ -1,0 +1,119 @@
+"""How far the integer model is from the float model: likelihood, divergence, agreement.
+
+Bit-exactness compares hardware with the integer model; this compares the integer model with
+mathematics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from golden import calibrate
+from golden.errors import WeftError
+from golden.generate import Context, run_token
+from golden.graph import from_checkpoint
+from golden.model import Checkpoint
+from golden.plan import Plan
+from golden.reference import sequence_logits
+
+SAMPLE_SEED = 11
+SAMPLE_LENGTH = 9
+"""Tokens of a sampled sequence: eight to take in, each followed by the one to predict."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Means over ``tokens`` predicted tokens of ``sequences`` texts.
+
+    Parameters
+    ----------
+    sequences, tokens: how many texts, and tokens predicted in them.
+    nll_float, nll_integer: negative log-likelihood in nats a token.
+    nll_difference: integer - float.
+    kl: divergence of the integer from the float distribution, in nats a token.
+    top1: share of tokens after which both models find the same successor most likely.
+    saturated: stages that overflowed, ``layer.name``.
+    """
+
+    sequences: int
+    tokens: int
+    nll_float: float
+    nll_integer: float
+    nll_difference: float
+    kl: float
+    top1: float
+    saturated: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """All members, ready for JSON."""
+        return asdict(self) | {"saturated": list(self.saturated)}
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Natural logarithm of the softmax over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def integer_logits(plan: Plan, tokens: Sequence[int], saturated: set) -> np.ndarray:
+    """Logits [T, n_vocab] of the integer model, as floats; overflows are added to ``saturated``."""
+    name = plan.epilogue.stages[-1].inputs[0]
+    cache: dict = {}
+    rows = []
+    for position, token in enumerate(tokens):
+        context = Context(int(token), position, cache=cache)
+        run_token(plan, context, wanted=True)
+        saturated |= context.saturated
+        rows.append(context.taps[0, name].to_float())
+    return np.stack(rows)
+
+
+def sampled_texts(checkpoint: Checkpoint, count: int) -> list[np.ndarray]:
+    """``count`` sequences of SAMPLE_LENGTH tokens (or n_ctx + 1) from the float model itself.
+
+    For models without text of their own. First tokens are uniform; the float model is the best
+    there can be on such texts: ``nll_float`` is its own entropy.
+    """
+    config = checkpoint.config
+    length = SAMPLE_LENGTH if config.n_ctx is None else min(SAMPLE_LENGTH, config.n_ctx + 1)
+    rng = np.random.Generator(np.random.PCG64(SAMPLE_SEED))
+    first = rng.integers(0, config.n_vocab, (count, 1))
+    return list(calibrate.continued(from_checkpoint(checkpoint), first, length, rng))
+
+
+def measure(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    texts: Sequence[Sequence[int]],
+    progress: Callable = lambda items: items,
+) -> Accuracy:
+    """Compare both models on ``texts``: token ids, each predicted from those before it.
+
+    ``progress`` wraps the iteration (tqdm). Raises a WeftError if there is nothing to predict.
+    """
+    if not any(len(text) > 1 for text in texts):
+        raise WeftError("there is no token to predict; expected texts of at least two tokens")
+    sums, saturated, count = np.zeros(4), set(), 0
+    for text in progress(texts):
+        tokens, targets = text[:-1], text[1:]
+        exact = log_softmax(sequence_logits(checkpoint, tokens).astype(np.float64))
+        integer = log_softmax(integer_logits(plan, tokens, saturated))
+        rows = np.arange(len(tokens))
+        kl = (np.exp(exact) * (exact - integer)).sum()
+        same = (exact.argmax(-1) == integer.argmax(-1)).sum()
+        sums += [-exact[rows, targets].sum(), -integer[rows, targets].sum(), kl, same]
+        count += len(tokens)
+    nll_float, nll_integer, kl, top1 = map(float, sums / count)
+    return Accuracy(
+        sequences=len(texts),
+        tokens=count,
+        nll_float=nll_float,
+        nll_integer=nll_integer,
+        nll_difference=nll_integer - nll_float,
+        kl=kl,
+        top1=top1,
+        saturated=tuple(sorted(f"{layer}.{name}" for layer, name in saturated)),
+    )

@@ -1,0 +1,51 @@
+"""Which magnitudes the values of a graph reach: the ground on which static formats are chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from golden.graph import Graph, run
+
+SEED = 7
+SEQUENCES = 32
+LENGTH = 32
+HEADROOM = 2.0
+"""Formats hold this many times the largest magnitude seen.  What is larger saturates, and reports
+say so."""
+
+Peaks = dict[tuple[int, str], float]
+
+
+def sequences(graph: Graph) -> np.ndarray:
+    """Tokens [2 * SEQUENCES, T] to calibrate on: half of them uniform, half sampled from the model.
+
+    Sampled sequences start with the last token of the vocabulary (BOS in models of characters).
+    """
+    rng = np.random.Generator(np.random.PCG64(SEED))
+    vocab = graph.config.n_vocab
+    length = min(LENGTH, graph.config.n_ctx or LENGTH)
+    uniform = rng.integers(0, vocab, (SEQUENCES, length))
+    sampled = continued(graph, np.full((SEQUENCES, 1), vocab - 1), length, rng)
+    return np.concatenate([uniform, sampled])
+
+
+def continued(
+    graph: Graph, tokens: np.ndarray, length: int, rng: np.random.Generator
+) -> np.ndarray:
+    """``tokens`` [B, T] continued to [B, length], sampled from the float model at temperature 1."""
+    while tokens.shape[1] < length:
+        logits = run(graph, tokens)[:, -1]
+        following = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
+        tokens = np.concatenate([tokens, following[:, None]], axis=1)
+    return tokens
+
+
+def peaks(graph: Graph) -> Peaks:
+    """HEADROOM times the largest magnitude of every value, by (layer, name)."""
+    seen: Peaks = {}
+
+    def record(layer: int, name: str, value: np.ndarray) -> None:
+        seen[layer, name] = HEADROOM * float(np.abs(value).max())
+
+    run(graph, sequences(graph), record)
+    return seen

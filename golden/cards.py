@@ -1,0 +1,141 @@
+"""What a picture tells about every stage of a plan on a schedule; and the picture for Mermaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from golden.plan import (
+    Activation,
+    Attention,
+    Embed,
+    Linear,
+    Plan,
+    Sample,
+    Section,
+    Stage,
+    stage_macs,
+)
+from golden.schedule import Schedule, Unit, input_size
+
+LAST_POSITION = 1 << 30
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is told about a stage, and where it is drawn (x, y: the upper left corner)."""
+
+    section: str
+    name: str
+    kind: str
+    shape: str
+    formats: str
+    unit: str
+    multipliers: int
+    macs: int
+    bound: int
+    measured: float | None = None
+    x: float = 0
+    y: float = 0
+
+    @property
+    def key(self) -> str:
+        """Its name in the whole picture."""
+        return f"{self.section}.{self.name}"
+
+
+def bound_cycles(stage: Stage, unit: Unit) -> int:
+    """Cycles of one token that no unit of this width can beat, at the last position.
+
+    Products by multipliers; where a stage multiplies no weights, elements by lanes.
+    """
+    macs = stage_macs(stage, LAST_POSITION)
+    if macs:
+        return -(-macs // (unit.lanes * unit.rows if isinstance(stage, Linear) else unit.lanes))
+    return -(-max(input_size(stage), stage.output_size) // unit.lanes)
+
+
+def shape(stage: Stage) -> str:
+    """The shape of a stage for people."""
+    if isinstance(stage, Linear):
+        return "{:,} × {:,}".format(*stage.weights.shape)
+    if isinstance(stage, Embed):
+        return "{:,} × {:,}".format(*stage.tokens.shape)
+    if isinstance(stage, Attention):
+        return f"{stage.n_head} × {stage.d_head}, {stage.slots} slots"
+    size = f"{stage.n_vocab if isinstance(stage, Sample) else stage.output_size:,}"
+    return f"{size}, {stage.function}" if isinstance(stage, Activation) else size
+
+
+def formats(stage: Stage) -> str:
+    """Formats that a stage reads, an arrow, and the format that it answers in."""
+    names = ("source", "query", "key", "value", "branch")
+    read = [str(getattr(stage, n)) for n in names if hasattr(stage, n)]
+    if stage.kind == "residual":
+        read.insert(0, str(stage.format))
+    read = read or ["token" if isinstance(stage, Embed) else str(stage.format)]
+    answer = "token" if isinstance(stage, Sample) else str(stage.format)
+    return f"{', '.join(dict.fromkeys(read))} → {answer}"
+
+
+def named_sections(plan: Plan, schedule: Schedule) -> list[tuple[str, str, Section]]:
+    """(section, title, stages) of the prologue, the layer that stands for all, and the epilogue."""
+    n, instances = len(plan.layers), schedule.instances
+    how = "one datapath" if instances == 1 else f"{instances} datapaths"
+    title = f"layer × {n} on {how}" if n > 1 else "layer"
+    return [
+        ("prologue", "prologue", plan.prologue),
+        ("layer0", title + ("; formats of layer 0" if n > 1 else ""), plan.template),
+        ("epilogue", "epilogue", plan.epilogue),
+    ]
+
+
+def cards(plan: Plan, schedule: Schedule, measured: Mapping[str, float]) -> dict[str, Card]:
+    """The card of every stage by key; ``measured`` cycles by key or by the stage's name."""
+    made = {}
+    for section, _, stages in named_sections(plan, schedule):
+        for stage in stages:
+            unit = schedule.unit(section, stage.name)
+            card = Card(
+                section,
+                stage.name,
+                stage.kind,
+                shape(stage),
+                formats(stage),
+                unit.name,
+                unit.multipliers,
+                stage_macs(stage, LAST_POSITION),
+                bound_cycles(stage, unit),
+            )
+            cycles = measured.get(card.key, measured.get(stage.name))
+            made[card.key] = replace(card, measured=cycles)
+    return made
+
+
+def mermaid(plan: Plan, schedule: Schedule, measured: Mapping[str, float] | None = None) -> str:
+    """The same facts as a Mermaid flowchart, which forges render inside Markdown."""
+    told = cards(plan, schedule, measured or {})
+    lines = ["flowchart TB", '  host(["host"])']
+    links, source = [], "host"
+    for section, title, stages in named_sections(plan, schedule):
+        made = {stages.input: source}
+        lines.append(f'  subgraph {section}["{title}"]')
+        for stage in stages:
+            card = told[f"{section}.{stage.name}"]
+            made[stage.output] = f"{section}_{stage.name}"
+            text = "<br/>".join(" · ".join(filter(None, pair)) for pair in facts(card))
+            lines.append(f'    {made[stage.output]}["{text}"]')
+            links += [f"  {made[v]} -->|{v}| {made[stage.output]}" for v in stage.inputs]
+        lines.append("  end")
+        source = made[stages.output]
+    return "\n".join([*lines, *links, f"  {source} -->|next| host"]) + "\n"
+
+
+def facts(card: Card) -> Iterator[tuple[str, str]]:
+    """The lines of a card: what stands left, and what stands right."""
+    yield card.name, f"{card.macs:,} MACs" if card.macs else ""
+    yield card.shape, card.kind
+    yield card.formats, ""
+    yield card.unit, f"{card.multipliers} mult." if card.multipliers else ""
+    measured = "" if card.measured is None else f"{card.measured:,.0f} measured"
+    yield f"≥ {card.bound:,} cycle{'s' * (card.bound != 1)}", measured

@@ -1,0 +1,1 @@
+"""The commands of ``python -m golden``, one file each."""

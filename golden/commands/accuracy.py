@@ -1,0 +1,112 @@
+"""``python -m golden accuracy``: the integer model against the float model."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from golden import data, zoo
+from golden.accuracy import SAMPLE_SEED, Accuracy, measure, sampled_texts
+from golden.errors import WeftError, make_folder_for, write_whole
+from golden.model import Checkpoint
+from golden.quantize import WEIGHT_BITS, Options, quantize
+from golden.tokenizer import CharacterTokenizer, is_character_vocabulary
+from golden.train import sequence
+
+FOLDER = Path("build/accuracy")
+NAMES = 1000
+
+
+def accuracy(
+    model: Annotated[str, typer.Option(help="Preset.")] = "microgpt",
+    checkpoint_file: Annotated[
+        Path | None, typer.Option("--checkpoint", help="Weights; the preset's own if none")
+    ] = None,
+    numbers: Annotated[str, typer.Option(help="Activations: fixed or block.")] = "fixed",
+    weight_bits: Annotated[int, typer.Option(help="Width of a weight.")] = WEIGHT_BITS,
+    names: Annotated[int, typer.Option(min=1, help="Texts, at most.")] = NAMES,
+    data_file: Annotated[
+        Path | None,
+        typer.Option("--data", help="Text, one name a line; the held-out names if none"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Report, JSON; build/accuracy/<model>.json")
+    ] = None,
+) -> None:
+    """Measure how far the integer model is from the float model, on names held out of training.
+
+    A model without text of its own is measured on sequences sampled from its float model.
+    """
+    checkpoint = zoo.load(model, checkpoint_file)
+    options = Options(numbers, weight_bits)
+    texts, origin = _texts(checkpoint, data_file, names)
+    output = output or FOLDER / f"{model}.json"
+    if output.is_dir():
+        raise WeftError(f"{output} is a folder; expected the name of a file to write")
+    make_folder_for(output)
+    plan = quantize(checkpoint, options)
+    result = measure(checkpoint, plan, texts, lambda t: tqdm(t, unit="text", leave=False))
+    report = {
+        "model": model,
+        "checkpoint_digest": checkpoint.digest,
+        "plan_digest": plan.digest(),
+        "numbers": numbers,
+        "weight_bits": weight_bits,
+        "texts": origin,
+        **result.to_dict(),
+    }
+    write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
+    _show(report, result, output)
+
+
+def _texts(checkpoint: Checkpoint, path: Path | None, count: int) -> tuple[list[np.ndarray], str]:
+    """At most ``count`` texts as ids, and where they come from.
+
+    Of a longer list, texts are taken at even distances: such lists are sorted by frequency.
+    """
+    if not is_character_vocabulary(checkpoint.vocabulary):
+        if path is not None:
+            raise WeftError(
+                f"the model {checkpoint.name} is no model of characters and cannot read {path}; "
+                "leave --data out to sample sequences from the float model"
+            )
+        origin = f"sampled from the float model, seed {SAMPLE_SEED}"
+        return sampled_texts(checkpoint, count), origin
+    if path is None:
+        names, origin = data.split(data.load_names())[1], f"held out of {data.NAMES.name}"
+    else:
+        names, origin = data.load_names(path), str(path)
+    chosen = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
+    tokenizer = CharacterTokenizer(checkpoint.vocabulary)
+    return [sequence(tokenizer, names[i], checkpoint.config.n_ctx) for i in chosen], origin
+
+
+def _show(report: dict, result: Accuracy, output: Path) -> None:
+    table = Table(
+        title=f"{report['model']}: integer model against float model", title_justify="left"
+    )
+    for heading in ("measure", "float", "integer", "difference"):
+        table.add_column(heading, justify="left" if heading == "measure" else "right")
+    both = np.array([result.nll_float, result.nll_integer])
+    ppl = np.exp(both)
+    rows = [
+        ("loss (nats a token)", *(f"{x:.4f}" for x in both), f"{result.nll_difference:+.4f}"),
+        ("perplexity", *(f"{x:.3f}" for x in ppl), f"{ppl[1] - ppl[0]:+.3f}"),
+        ("divergence KL (nats a token)", "", "", f"{result.kl:.6f}"),
+        ("same most likely token", "", "", f"{result.top1:.2%}"),
+        ("stages that overflowed", "", "", ", ".join(result.saturated) or "none"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(
+        f"{report['numbers']} numbers, {report['weight_bits']}-bit weights; "
+        f"{result.tokens:,} tokens of {result.sequences:,} texts {report['texts']}; {output}",
+        markup=False,
+    )

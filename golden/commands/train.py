@@ -1,0 +1,138 @@
+"""``python -m golden train``: from a list of names to a checkpoint."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from tqdm import tqdm
+
+from golden import data
+from golden.errors import WeftError, make_folder_for, write_whole
+from golden.model import Checkpoint
+from golden.train import SEED, STEPS, TrainOptions, mean_loss
+from golden.train import train as run_training
+from golden.zoo import microgpt
+
+FOLDER = Path("build/train")
+DEFAULT = TrainOptions()
+
+
+def train(
+    data_file: Annotated[
+        Path | None,
+        typer.Option("--data", help="UTF-8 text, one name a line; the list in golden/data if none"),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps, one name each.")] = STEPS,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffle and the first weights.")] = SEED,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "--out", help="Checkpoint; build/train/<data>.safetensors"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Loss curve, PNG; beside the checkpoint if none")
+    ] = None,
+    hold_out: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Keep every n-th name from training; 0 keeps none. "
+            f"{data.HOLD_OUT} for the list in golden/data, else 0, if not given",
+        ),
+    ] = None,
+    n_layer: Annotated[int, typer.Option(min=1, help="Layers.")] = DEFAULT.n_layer,
+    n_embd: Annotated[int, typer.Option(min=1, help="Width.")] = DEFAULT.n_embd,
+    n_head: Annotated[int, typer.Option(min=1, help="Attention heads.")] = DEFAULT.n_head,
+    d_ff: Annotated[
+        int | None, typer.Option(min=1, help="Width of the MLP; 4 times n-embd if not given")
+    ] = None,
+    block_size: Annotated[
+        int, typer.Option(min=1, help="Longest name, in tokens.")
+    ] = DEFAULT.block_size,
+    activation: Annotated[Literal["relu", "gelu"], typer.Option()] = "relu",
+    learning_rate: Annotated[
+        float, typer.Option(help="At the first step; it falls linearly to zero.")
+    ] = DEFAULT.learning_rate,
+) -> None:
+    """Train a microGPT on names, as microGPT is trained; save its weights and its loss curve."""
+    if not 0 < learning_rate < math.inf:
+        raise WeftError(f"--learning-rate is {learning_rate}; expected a positive number")
+    options = TrainOptions(
+        n_layer=n_layer,
+        n_embd=n_embd,
+        n_head=n_head,
+        block_size=block_size,
+        d_ff=d_ff,
+        activation=activation,
+        learning_rate=learning_rate,
+    )
+    source = data_file or data.NAMES
+    output = output or FOLDER / f"{source.stem}.safetensors"
+    picture = picture or output.parent / f"{output.stem}.png"
+    _check_targets(source, output, picture)
+    if hold_out is None:
+        hold_out = data.HOLD_OUT if data_file is None else 0
+    names = data.load_names(source)
+    training, held_out = data.split(names, hold_out)
+    # A character that only a name held out has is still part of the vocabulary.
+    checkpoint, losses = _train_with_progress(
+        training, options, seed, steps, name=source.stem, alphabet="".join(names)
+    )
+    write_whole(output, microgpt.to_bytes(checkpoint, steps=str(steps), seed=str(seed)))
+    _draw(picture, losses, checkpoint)
+    _report(checkpoint, training, held_out, output, picture)
+
+
+def _check_targets(source: Path, output: Path, picture: Path) -> None:
+    """Find out before the work that its results can be kept, and destroy nothing."""
+    if len({source.resolve(), output.resolve(), picture.resolve()}) < 3:
+        raise WeftError(
+            f"the data {source}, the checkpoint {output} and the picture {picture} must be "
+            "different files; choose other names with --output and --picture"
+        )
+    for path in (output, picture):
+        if path.is_dir():
+            raise WeftError(f"{path} is a folder; expected the name of a file to write")
+        make_folder_for(path)
+
+
+def _train_with_progress(
+    names: list[str], options: TrainOptions, seed: int, steps: int, **identity: str
+) -> tuple[Checkpoint, list[float]]:
+    losses: list[float] = []
+    smoothed = None
+    with tqdm(total=steps, unit="step", mininterval=0.2) as bar:
+
+        def observe(step: int, loss: float) -> None:
+            nonlocal smoothed
+            smoothed = loss if smoothed is None else 0.99 * smoothed + 0.01 * loss
+            losses.append(loss)
+            bar.set_postfix_str(f"loss {smoothed:.3f}", refresh=False)
+            bar.update()
+
+        checkpoint = run_training(names, options, seed, steps, observe, **identity)
+    return checkpoint, losses
+
+
+def _draw(picture: Path, losses: list[float], checkpoint: Checkpoint) -> None:
+    # Imported here: matplotlib takes longer to load than most commands take to run.
+    from golden import loss_curve
+
+    title = f"{checkpoint.name}: {checkpoint.config.parameters:,} parameters"
+    write_whole(picture, lambda file: loss_curve.draw(file, losses, title))
+
+
+def _report(
+    checkpoint: Checkpoint, training: list[str], held_out: list[str], output: Path, picture: Path
+) -> None:
+    print(f"parameters     {checkpoint.config.parameters:,}")
+    print(f"digest         {checkpoint.digest}")
+    print(_loss_line("training loss", checkpoint, training))
+    if held_out:
+        print(_loss_line("held-out loss", checkpoint, held_out))
+    print(f"checkpoint     {output}")
+    print(f"loss curve     {picture}")
+
+
+def _loss_line(label: str, checkpoint: Checkpoint, names: list[str]) -> str:
+    return f"{label}  {mean_loss(checkpoint, names):.4f} nats a token over {len(names):,} names"

@@ -1,0 +1,134 @@
+"""The schedule: which unit executes which stage, how many elements a cycle, who shares multipliers.
+
+Frozen data, read by gateware, memory image and reports; the arithmetic never looks at it.  A result
+that depends on a schedule is a bug.
+
+``folded``: one layer datapath for all layers and one multiplier array for every product.
+``pipelined``: every layer has units of its own, and every unit multipliers of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.layout import head_order
+from golden.plan import Attention, Embed, Linear, Plan, Sample, Section, Stage
+
+SCHEDULES = ("folded", "pipelined")
+WEIGHTS = ("rom", "wires", "stream")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of the core.
+
+    Parameters
+    ----------
+    name, kind: ``kind`` is that of its stages.
+    lanes: elements a beat it takes; rows: elements a beat it answers (linear only, else = lanes).
+    array: the multiplier array it uses, or None.
+    heads: heads that a beat holds (attention only), each with a product of its own for its weight.
+    """
+
+    name: str
+    kind: str
+    lanes: int
+    rows: int
+    array: str | None
+    heads: int = 0
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers of its array that it uses at once; 0 without an array."""
+        if self.array is None:
+            return 0
+        return self.lanes * self.rows if self.kind == "linear" else self.lanes + self.heads
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Units, and the stages bound to them.
+
+    Parameters
+    ----------
+    name: folded or pipelined.  multipliers: the budget.  streams: sequences in flight.
+    instances: physical layers; layer ``l`` runs on instance ``l % instances``.
+    units: by name.  binding: unit name by (section, stage); a section is ``prologue``, ``epilogue``
+    or ``layer<instance>``.  weights: where weights come from (WEIGHTS).
+    """
+
+    name: str
+    multipliers: int
+    streams: int
+    instances: int
+    units: tuple[Unit, ...]
+    binding: tuple[tuple[tuple[str, str], str], ...]
+    weights: str = "rom"
+
+    def unit(self, section: str, stage: str) -> Unit:
+        """The unit that executes a stage of a section."""
+        name = dict(self.binding)[section, stage]
+        return next(unit for unit in self.units if unit.name == name)
+
+    def jobs(self, unit: Unit) -> list[tuple[str, str]]:
+        """The (section, stage) pairs bound to a unit; the place in this list is the job number."""
+        return [key for key, name in self.binding if name == unit.name]
+
+    def arrays(self) -> dict[str, list[Unit]]:
+        """The users of every multiplier array, those with priority first."""
+        users: dict[str, list[Unit]] = {}
+        for unit in self.units:
+            if unit.array is not None:
+                users.setdefault(unit.array, []).append(unit)
+        return users
+
+    def signature(self) -> dict:
+        """All that gateware may depend on beside the plan."""
+        return {
+            "schedule": [self.name, self.streams, self.instances, self.weights],
+            "units": [[u.name, u.kind, u.lanes, u.rows, u.array] for u in self.units],
+            "binding": [[*key, name] for key, name in self.binding],
+        }
+
+
+def sections(plan: Plan, instances: int) -> Iterator[tuple[str, Section]]:
+    """(section name, a section that stands for it) of every physical section."""
+    yield "prologue", plan.prologue
+    for k in range(instances):
+        yield f"layer{k}", plan.template
+    yield "epilogue", plan.epilogue
+
+
+def value_order(section: Section, name: str, schedule: Schedule, value: str) -> np.ndarray:
+    """Physical position -> logical index of a value of section ``name``; -1 where zeros are.
+
+    Values that attention reads or writes have every head padded for its unit; others have no gaps.
+    """
+    for stage in section:
+        if isinstance(stage, Attention) and value in (*stage.inputs, stage.output):
+            lanes = schedule.unit(name, stage.name).lanes
+            return head_order(stage.n_head, stage.d_head, lanes)
+    return np.arange(value_size(section, value))
+
+
+def value_size(section: Section, value: str) -> int:
+    """Elements of a value of a section, its input included; KeyError for one it does not have."""
+    for stage in section:
+        if stage.output == value:
+            return stage.output_size
+    for stage in section:
+        if value in stage.inputs:
+            return input_size(stage)
+    raise KeyError(value)
+
+
+def input_size(stage: Stage) -> int:
+    """Elements of every vector that a stage reads (a token counts as one)."""
+    if isinstance(stage, Embed):
+        return 1
+    if isinstance(stage, Linear):
+        return stage.weights.shape[1]
+    return stage.n_vocab if isinstance(stage, Sample) else stage.output_size

@@ -1,0 +1,34 @@
+"""RMS normalisation: exact sum of squares, tabulated reciprocal root, one rounding."""
+
+import numpy as np
+
+from golden import tables
+from golden.numbers import Vector
+from golden.plan import Norm
+from golden.stages import Context
+
+
+def aligned_epsilon(stage: Norm, exponent: int) -> int:
+    """``size * eps`` in units of ``2**(2 * exponent)``: rounded down, held to ``square_bits``."""
+    shift = int(stage.epsilon_exponent) - 2 * exponent
+    epsilon = int(stage.epsilon)
+    aligned = epsilon << min(shift, stage.square_bits) if shift >= 0 else epsilon >> -shift
+    return min(aligned, (1 << stage.square_bits) - 1)
+
+
+def reciprocal_root(size: int, total: int) -> tuple[int, int]:
+    """(r, h): ``sqrt(size / total) = r * 2**(q - 15 - h)``, q = tables.norm_exponent(size).
+
+    ``total`` is read as ``t * 4**h`` with t in [1, 4) and cut to 15 bits below its leading one.
+    """
+    top = total.bit_length() - 1
+    fraction = (total << 15 >> top) & 0x7FFF
+    return int(tables.root(size).lookup((top & 1) << 15 | fraction)), top >> 1
+
+
+def execute(stage: Norm, context: Context, x: Vector) -> Vector:
+    """``x / rms(x)`` [size] in the stage's format; a zero vector stays zero."""
+    total = int(np.sum(x.mantissa * x.mantissa)) + aligned_epsilon(stage, x.exponent)
+    r, h = reciprocal_root(stage.size, max(total, 1))
+    exponent = tables.norm_exponent(stage.size) - tables.UNIT - h
+    return context.requantise(stage, x.mantissa * r, exponent)

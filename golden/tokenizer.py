@@ -1,0 +1,149 @@
+"""Text to token ids and back: characters for models of names, words for models of word lists."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from golden.errors import WeftError
+from golden.model import Checkpoint
+
+BOS = "<BOS>"
+"""How a vocabulary lists the token that stands at the beginning and at the end of each text."""
+
+
+class Tokenizer(Protocol):
+    """What every tokenizer offers.
+
+    Members
+    -------
+    start : int
+        The token that a sequence starts with. :meth:`encode` does not add it.
+    stop : int or None
+        The token with which a model ends its text, or ``None`` if it never does.
+    """
+
+    start: int
+    stop: int | None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text; a WeftError names what the vocabulary does not have."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; inverse of :meth:`encode`."""
+
+    def piece(self, token: int) -> str:
+        """What to print when ``token`` appears, for text that is shown while it grows."""
+
+
+class _Vocabulary:
+    """Pieces by id and ids by piece, shared by the tokenizers."""
+
+    def __init__(self, vocabulary: Sequence[str]):
+        self._text = tuple(vocabulary)
+        self._id = {text: token for token, text in enumerate(self._text)}
+
+    def _check(self, token: int) -> int:
+        if not 0 <= token < len(self._text):
+            raise WeftError(
+                f"token {token} is not in the vocabulary; expected 0 to {len(self._text) - 1}"
+            )
+        return token
+
+
+class CharacterTokenizer(_Vocabulary):
+    """One token a character, and BOS as the last id.
+
+    Parameters
+    ----------
+    vocabulary : sequence of str
+        The characters in the order of their ids, then ``"<BOS>"``.
+
+    Raises
+    ------
+    WeftError
+        If the vocabulary is not of that form.
+    """
+
+    def __init__(self, vocabulary: Sequence[str]):
+        if not is_character_vocabulary(vocabulary):
+            raise WeftError(f"a vocabulary of characters lists single characters, then {BOS}")
+        super().__init__(vocabulary)
+        self.start = self.stop = len(self._text) - 1
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the characters of ``text``; a WeftError names one that the model cannot read."""
+        for character in text:
+            if character not in self._id:
+                allowed = "".join(self._text[:-1])
+                raise WeftError(
+                    f"the character {character!r} in {text!r} is not in the vocabulary; "
+                    f"allowed are {allowed!r}"
+                )
+        return [self._id[character] for character in text]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ``ids``. BOS separates texts: it shows as a newline between two of them."""
+        ids = list(ids)
+        while ids and ids[0] == self.start:
+            del ids[0]
+        while ids and ids[-1] == self.stop:
+            del ids[-1]
+        return "".join(map(self.piece, ids))
+
+    def piece(self, token: int) -> str:
+        """The character, or a newline for BOS."""
+        return "\n" if token == self.stop else self._text[self._check(token)]
+
+
+class WordTokenizer(_Vocabulary):
+    """One token a word; words are separated by white space. Sequences start with word 0.
+
+    Parameters
+    ----------
+    vocabulary : sequence of str
+        The words in the order of their ids.
+
+    Raises
+    ------
+    WeftError
+        If a word is empty or has white space in it.
+    """
+
+    start = 0
+    stop = None
+
+    def __init__(self, vocabulary: Sequence[str]):
+        for word in vocabulary:
+            if word.split() != [word]:
+                raise WeftError(f"the vocabulary lists {word!r}; expected words without spaces")
+        super().__init__(vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of the words of ``text``; a WeftError names a word that the model does not know."""
+        for word in text.split():
+            if word not in self._id:
+                examples = ", ".join(self._text[:3])
+                raise WeftError(
+                    f"the word {word!r} is not in the vocabulary; "
+                    f"allowed are its {len(self._text)} words, such as {examples}"
+                )
+        return [self._id[word] for word in text.split()]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words of ``ids``, separated by spaces."""
+        return " ".join(self._text[self._check(token)] for token in ids)
+
+    def piece(self, token: int) -> str:
+        """The word and a space."""
+        return self._text[self._check(token)] + " "
+
+
+def is_character_vocabulary(vocabulary: Sequence[str]) -> bool:
+    """Whether a vocabulary is that of a model of characters: single ones, then ``"<BOS>"``."""
+    return bool(vocabulary) and vocabulary[-1] == BOS and all(len(c) == 1 for c in vocabulary[:-1])
+
+
+def tokenizer_for(checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer that fits the vocabulary of a checkpoint."""
+    if is_character_vocabulary(checkpoint.vocabulary):
+        return CharacterTokenizer(checkpoint.vocabulary)
+    return WordTokenizer(checkpoint.vocabulary)

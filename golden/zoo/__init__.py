@@ -1,0 +1,44 @@
+"""Models by name: each preset ends in one validated :class:`~golden.model.Checkpoint`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.errors import WeftError
+from golden.model import Checkpoint
+from golden.zoo import ailang, microgpt
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model that can be asked for by name.
+
+    Members
+    -------
+    loader : callable
+        From the path of a checkpoint file, or ``None`` for the preset's own weights.
+    description : str
+        One line for people.
+    """
+
+    loader: Callable[[Path | None], Checkpoint]
+    description: str
+
+
+PRESETS: dict[str, Preset] = {
+    "microgpt": Preset(microgpt.load, "invents names; 4,192 parameters, trained here"),
+    "ailang": Preset(ailang.load, "1,000 made-up words, 4-slot sliding window, random weights"),
+}
+
+
+def load(model: str, checkpoint: Path | None = None) -> Checkpoint:
+    """Load a preset with its own weights, or with those of a checkpoint file.
+
+    Raises
+    ------
+    WeftError
+        If there is no preset of that name, or the file does not hold such a model.
+    """
+    if model not in PRESETS:
+        raise WeftError(f"the model {model!r} is unknown; known are {', '.join(PRESETS)}")
+    return PRESETS[model].loader(checkpoint)
