@@ -1,0 +1,1 @@
+"""What computes it: Amaranth components; the units carry the names of ``golden/stages``."""

@@ -1,0 +1,281 @@
+"""The core: a plan and a schedule become units, streams, caches and the loop over layers.
+
+``requests`` take prompts in, ``tokens`` give what was sampled (see ``hdl/generator.py``).  Between
+them a token travels as beats: prologue, layers (each physical instance once for every pass), then
+the head when a token is to be sampled.
+"""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+
+from golden.plan import Plan
+from golden.schedule import Schedule, Unit, sections, value_order
+from hdl.build import Job, core_tags, input_ports, make_noise, make_unit, unit_jobs, unit_tags
+from hdl.edges import Edge, Endpoint, join
+from hdl.fabric import Dispatch, LayerExit, Merge, Route, forward
+from hdl.generator import Generator, position_bits
+from hdl.mac import MultiplierArray
+from hdl.memory import Memories
+from hdl.observe import Counter, Tap, UnitStatus, View
+from hdl.stream import Fork
+from hdl.weight_ports import weight_ports
+
+INNER_TAPS = {"attention": ("scores", "weights")}
+"""Values inside a unit that are compared with the integer model too."""
+
+
+class Core(wiring.Component):
+    """Gateware of a plan under a schedule.
+
+    Parameters
+    ----------
+    plan, schedule: what to compute, and on what.
+    memories: makes the loadable memories; without contents they are loaded at run time.
+    observe: keep taps, unit status and counters (attributes ``taps``, ``units``, ``counters``,
+    which exist after elaboration); off, they cost nothing.
+
+    Members
+    -------
+    requests, tokens, idle: those of hdl.generator.Generator.
+    weight_requests_<unit>, weights_<unit>: with streamed weights, for every linear unit: requests
+    (base, count) for words of its memory ``<unit>.weights``, and the words, in order.
+    saturated: one sticky bit a unit, in the order of ``schedule.units``: an element was held to the
+    range of its format since reset.
+    """
+
+    def __init__(self, plan: Plan, schedule: Schedule, memories: Memories, observe: bool = False):
+        self.plan, self.schedule, self.memories = plan, schedule, memories
+        self.observe = observe
+        self.tags = core_tags(plan, schedule)
+        self.weight_ports = weight_ports(plan, schedule)
+        self.taps: list[Tap] = []
+        self.units: list[UnitStatus] = []
+        self.counters: list[Counter] = []
+        self._generator = Generator(schedule.streams, self.tags, plan.n_vocab, plan.n_ctx)
+        ports = self._generator.signature.members
+        super().__init__(
+            {
+                "requests": ports["requests"],
+                "tokens": ports["tokens"],
+                "idle": Out(1),
+                "saturated": Out(len(schedule.units)),
+                **{k: v for port in self.weight_ports for k, v in port.members().items()},
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.generator = generator = self._generator
+        self._view = View(m) if self.observe else None
+        self._sections = dict(sections(self.plan, self.schedule.instances))
+        units = self.schedule.units
+        self._jobs = {u.name: unit_jobs(self.plan, self.schedule, u) for u in units}
+        self._components = {u.name: self._unit(m, u) for u in units}
+        self._arrays(m)
+        for port in self.weight_ports:
+            port.join(m, self, self._components[port.unit])
+        self._endpoints(m)
+        self._join_sections(m)
+        self._join_values(m)
+        self._join_generator(m, generator)
+        self._observe_units(m)
+        return m
+
+    # Units -----------------------------------------------------------------------------------
+
+    def _unit(self, m: Module, unit: Unit):
+        tags = unit_tags(self.tags, len(self._jobs[unit.name]))
+        component = make_unit(
+            self.plan, self.schedule, unit, tags, self.memories, taps=self.observe
+        )
+        m.submodules[unit.name] = component
+        if unit.kind == "sample":
+            bits = position_bits(self.tags, self.plan.n_ctx)
+            m.submodules.noise = self._noise = make_noise(
+                self.plan, self.schedule, unit, bits, self.memories
+            )
+        return component
+
+    def _arrays(self, m: Module) -> None:
+        """Every multiplier array with its users; noise comes last until its logits wait for it."""
+        for name, users in self.schedule.arrays().items():
+            ports = [port for port in map(self._multiply_port, users) if port is not None]
+            if not ports:
+                continue
+            array = MultiplierArray([port.signature.lanes for port in ports])
+            m.submodules[f"{name}_array"] = array
+            for port, user in zip(ports, array.users, strict=True):
+                wiring.connect(m, port, user)
+            if users[-1].kind == "sample":
+                sampler = self._components[users[-1].name]
+                m.d.comb += array.hurry.eq(sampler.i.valid | sampler.busy)
+
+    def _multiply_port(self, unit: Unit):
+        """The port through which a unit forms products, or None if it forms none."""
+        component = self._noise if unit.kind == "sample" else self._components[unit.name]
+        return getattr(component, "mul", None)
+
+    # Values ----------------------------------------------------------------------------------
+
+    def _endpoints(self, m: Module) -> None:
+        """Where each value comes out of a unit, and where each input goes into one."""
+        self._made: dict[tuple[str, str], Endpoint] = {}
+        self._wanted: dict[tuple[str, str], list[Endpoint]] = {}
+        for unit in self.schedule.units:
+            component, jobs = self._components[unit.name], self._jobs[unit.name]
+            inputs = self._inputs(m, unit, component, jobs)
+            outputs = self._outputs(m, unit, component, jobs)
+            for j, job in enumerate(jobs):
+                stage = job.template
+                for (port, form), value in zip(input_ports(stage), stage.inputs, strict=True):
+                    buffered = len(jobs) > 1 or len(stage.inputs) > 1
+                    end = Endpoint(inputs[j, port], unit.lanes, form, buffered, port != "x")
+                    self._wanted.setdefault((job.section, value), []).append(end)
+                if outputs:
+                    end = Endpoint(outputs[j], unit.rows, stage.format)
+                    self._made[job.section, stage.output] = end
+                    self._tap(f"{job.section}.{stage.name}", outputs[j])
+
+    def _inputs(self, m: Module, unit: Unit, component, jobs: list[Job]) -> dict:
+        """The input stream of every (job, port); a shared unit gets a dispatch."""
+        ports = input_ports(jobs[0].template)
+        if len(jobs) == 1:
+            return {(0, port): getattr(component, port) for port, _ in ports}
+        forms = {port: (unit.lanes, form) for port, form in ports}
+        dispatch = Dispatch(forms, len(jobs), unit_tags(self.tags, len(jobs)))
+        m.submodules[f"{unit.name}_dispatch"] = dispatch
+        for port in forms:
+            wiring.connect(m, getattr(dispatch, port), getattr(component, port))
+        return {(j, port): dispatch.job(j, port) for j in range(len(jobs)) for port in forms}
+
+    def _outputs(self, m: Module, unit: Unit, component, jobs: list[Job]) -> list:
+        """The output stream of every job; a shared unit gets a route."""
+        if unit.kind == "sample":
+            return []
+        if len(jobs) == 1:
+            return [component.o]
+        form, tags = jobs[0].template.format, unit_tags(self.tags, len(jobs))
+        route = Route(unit.rows, form, len(jobs), tags)
+        m.submodules[f"{unit.name}_route"] = route
+        wiring.connect(m, component.o, route.i)
+        return [route.o[j] for j in range(len(jobs))]
+
+    def _join_values(self, m: Module) -> None:
+        """Connect every value to its readers."""
+        for key, readers in self._wanted.items():
+            section, value = key
+            if key == ("prologue", "token"):
+                continue
+            source = self._made[key]
+            size = len(value_order(self._sections[section], section, self.schedule, value))
+            streams = [source.stream]
+            if len(readers) > 1:
+                fork = Fork(source.stream.p.shape(), len(readers))
+                m.submodules[f"{section}_{value}_fork"] = fork
+                forward(m, source.stream, fork.i)
+                streams = [fork.o[k] for k in range(len(readers))]
+            for k, (stream, reader) in enumerate(zip(streams, readers, strict=True)):
+                edge = Edge(source, reader, size, self.schedule.streams, self.tags)
+                join(m, f"{section}_{value}_{k}", edge, stream)
+
+    # The way of a token ----------------------------------------------------------------------
+
+    def _join_sections(self, m: Module) -> None:
+        """Prologue -> layer instances -> (round again | head | done)."""
+        last = self.schedule.instances - 1
+        passes = len(self.plan.layers) // self.schedule.instances
+        layer = self.plan.template
+        entry = self._made["prologue", self.plan.prologue.output]
+        for k in range(last):
+            self._made[f"layer{k + 1}", layer.input] = self._made[f"layer{k}", layer.output]
+        out = self._made[f"layer{last}", layer.output]
+        exit_ = LayerExit(out.lanes, out.form, self.tags, passes, self._generator.done.p.shape())
+        m.submodules.layer_exit = self._exit = exit_
+        forward(m, out.stream, exit_.i)
+        self._made["epilogue", self.plan.epilogue.input] = Endpoint(exit_.head, out.lanes, out.form)
+        self._made["layer0", layer.input] = self._entry(m, entry, out, exit_)
+
+    def _entry(self, m: Module, entry: Endpoint, out: Endpoint, exit_: LayerExit) -> Endpoint:
+        """The first instance's input: from the prologue, or back from the last instance."""
+        if self.schedule.instances == len(self.plan.layers):
+            return entry
+        m.submodules.layer_entry = merge = Merge(exit_.back.p.shape())
+        target = Endpoint(merge.i, out.lanes, out.form)
+        size = value_order(self.plan.template, "layer0", self.schedule, self.plan.template.output)
+        edge = Edge(entry, target, len(size), self.schedule.streams, self.tags)
+        join(m, "layer_entry_prologue", edge, entry.stream)
+        looped = Endpoint(merge.back, out.lanes, out.form, buffered=True)
+        edge = Edge(Endpoint(exit_.back, out.lanes, out.form), looped, len(size),
+                    self.schedule.streams, self.tags)  # fmt: skip
+        join(m, "layer_entry_back", edge, exit_.back)
+        return Endpoint(merge.o, out.lanes, out.form)
+
+    def _join_generator(self, m: Module, generator: Generator) -> None:
+        """Accepted tokens to the embedding, noise jobs to the noise, answers back."""
+        wiring.connect(m, wiring.flipped(self.requests), generator.requests)
+        wiring.connect(m, generator.tokens, wiring.flipped(self.tokens))
+        embed = self._component("embed")
+        sample = self._component("sample")
+        wiring.connect(m, generator.accept, embed.i)
+        wiring.connect(m, generator.noise_jobs, self._noise.jobs)
+        wiring.connect(m, self._noise.o, sample.noise)
+        done = generator.done
+        with m.If(sample.o.valid):
+            m.d.comb += [done.valid.eq(1), done.p.eq(sample.o.p), sample.o.ready.eq(done.ready)]
+        with m.Else():
+            prefill = self._exit.done
+            m.d.comb += [done.valid.eq(prefill.valid), done.p.eq(prefill.p)]
+            m.d.comb += prefill.ready.eq(done.ready)
+        m.d.comb += self.idle.eq(generator.idle)
+        self._tap("epilogue.sample", sample.o)
+        self._tap("accept", generator.accept)
+
+    def _component(self, kind: str):
+        return next(self._components[u.name] for u in self.schedule.units if u.kind == kind)
+
+    # What is seen from outside ---------------------------------------------------------------
+
+    def _tap(self, name: str, stream) -> None:
+        if self.observe:
+            self.taps.append(Tap(name, stream.valid & stream.ready, stream.p))
+            self._view.stream(name, stream)
+
+    def _observe_units(self, m: Module) -> None:
+        for k, (name, component) in enumerate(self._components.items()):
+            with m.If(component.saturated):
+                m.d.sync += self.saturated[k].eq(1)
+            if self.observe:
+                self._observe_unit(m, name, component)
+
+    def _observe_unit(self, m: Module, name: str, component) -> None:
+        """Status of a unit, its counters for every job, and its inner taps."""
+        stalled = component.o.valid & ~component.o.ready
+        if hasattr(component, "mul"):
+            stalled = stalled | (component.mul.valid & ~component.mul.ready)
+        busy, blocked, starved = (
+            Signal(name=f"{name}_{s}") for s in ("busy", "blocked", "starved")
+        )
+        m.d.comb += [
+            busy.eq(component.busy & ~stalled),
+            blocked.eq(component.busy & stalled),
+            starved.eq(~component.busy),
+        ]
+        self.units.append(UnitStatus(name, busy, blocked, starved, component.job))
+        self._view.unit(self.units[-1])
+        for j, job in enumerate(self._jobs[name]):
+            counts = [Signal(48, name=f"{name}_job{j}_{s}") for s in ("busy", "blocked")]
+            for count, state in zip(counts, (busy, blocked), strict=True):
+                with m.If(state & (component.job == j)):
+                    m.d.sync += count.eq(count + 1)
+            self.counters.append(Counter(name, j, *counts))
+            for inner in INNER_TAPS.get(job.template.kind, ()):
+                port = getattr(component, f"{inner}_tap")
+                self._inner_tap(m, f"{job.section}.{job.template.name}.{inner}", port)
+
+    def _inner_tap(self, m: Module, name: str, port) -> None:
+        """A tap whose fields are the members of ``port`` beside its ``valid``."""
+        fields = {n: f.shape for n, f in port.signature.members.items() if n != "valid"}
+        payload = Signal(data.StructLayout(fields), name=name.replace(".", "_"))
+        m.d.comb += [payload[field].eq(getattr(port, field)) for field in fields]
+        self.taps.append(Tap(name, port.valid, payload))

@@ -1,0 +1,89 @@
+"""Memories whose contents come later: every weight, table and exponent reaches the gateware here.
+
+Elaboration depends on widths and depths only.  In simulation a memory's words are loaded at run
+time from ``<name>.hex``; for a board, or for Amaranth's own simulator, they are part of the
+elaboration.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from amaranth.hdl import Array, Const, MemoryData, Module
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+PREFIX = "weft_"
+"""Every loadable memory is called PREFIX + its name with dots as double underscores."""
+
+BLOCK_BITS = 1 << 14
+"""A synchronous memory of this size or more is asked to be block RAM, however wide and shallow."""
+
+
+def verilog_name(name: str) -> str:
+    """Name of a memory in Verilog: ``linear.weights`` becomes ``weft_linear__weights``."""
+    return PREFIX + name.replace(".", "__")
+
+
+class Rom(wiring.Component):
+    """Read-only memory of ``depth`` words of ``width`` bits.
+
+    Latency 1 cycle when ``synchronous`` (the data stay while ``en`` is low), else 0.
+
+    Members
+    -------
+    addr, en: which word, and whether to read it.  data: the word.
+    """
+
+    def __init__(self, name, width, depth, words: Sequence[int], synchronous: bool, wires: bool):
+        self._name, self._words, self._depth = name, words, depth
+        self._synchronous, self._wires = synchronous, wires
+        super().__init__({"addr": In(range(depth)), "en": In(1, init=1), "data": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        if self._wires:
+            return self._elaborate_wires(m)
+        contents = MemoryData(shape=len(self.data), depth=self._depth, init=self._words)
+        big = self._synchronous and self._depth * len(self.data) >= BLOCK_BITS
+        rom = memory.Memory(contents, attrs={"ram_style": "block"} if big else {})
+        m.submodules[verilog_name(self._name)] = rom  # the memory takes its submodule's name
+        port = rom.read_port(domain="sync" if self._synchronous else "comb")
+        m.d.comb += [port.addr.eq(self.addr), self.data.eq(port.data)]
+        if self._synchronous:
+            m.d.comb += port.en.eq(self.en)
+        return m
+
+    def _elaborate_wires(self, m: Module):
+        words = [*self._words, *[0] * (self._depth - len(self._words))]  # as a memory would be
+        words = Array(Const(word, len(self.data)) for word in words)
+        if self._synchronous:
+            with m.If(self.en):
+                m.d.sync += self.data.eq(words[self.addr])
+        else:
+            m.d.comb += self.data.eq(words[self.addr])
+        return m
+
+
+class Memories:
+    """Makes the loadable memories of a core and remembers their shapes.
+
+    Parameters
+    ----------
+    image: words by memory name (golden.image), or None to load them at run time.
+    wires: build the memories as constants in logic; needs ``image``.
+    """
+
+    def __init__(self, image: Mapping[str, Sequence[int]] | None = None, wires: bool = False):
+        self._image, self._wires = image, wires
+        self.shapes: dict[str, tuple[int, int]] = {}
+        if wires and image is None:
+            raise ValueError("constants in logic need the memory image at elaboration")
+
+    def rom(self, name: str, width: int, depth: int, synchronous: bool = True) -> Rom:
+        """A memory ``name`` [depth] of ``width`` bits; names are unique in a core."""
+        if name in self.shapes:
+            raise ValueError(f"two memories are called {name}")
+        self.shapes[name] = (width, depth)
+        words = [] if self._image is None else self._image[name]
+        if len(words) > depth:
+            raise ValueError(f"memory {name}: {len(words)} words do not fit {depth}")
+        return Rom(name, width, depth, words, synchronous, self._wires)

@@ -1,0 +1,86 @@
+"""A vector that is offered again and again, while the next one arrives."""
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+
+class Replay(wiring.Component):
+    """Holds two vectors of up to ``depth`` beats and offers the older one until it is ``done``.
+
+    A beat is offered from the cycle after it was accepted (when ``direct``: from the same cycle),
+    so the first round may run while the vector arrives.  Throughput one beat a cycle on both sides,
+    without a pause between rounds or vectors.  Back-pressure: ``i`` waits while both are held.
+
+    Parameters
+    ----------
+    beat_shape: of what is kept for each beat.  vector_shape: of what all beats of a vector share.
+    depth: the most beats of a vector.  direct: offer a beat in the cycle in which it arrives.
+
+    Members
+    -------
+    i: ``beat``, ``vector``, ``last``.  o: the same, and ``first`` of a round.
+    done: the beat taken from ``o`` is the last of the last round of its vector.
+    """
+
+    def __init__(self, beat_shape, vector_shape, depth: int, direct: bool = False):
+        self._depth, self._direct = depth, direct
+        kept = {"beat": beat_shape, "last": 1}
+        shared = {"vector": vector_shape}
+        self._kept = data.StructLayout(kept)
+        self._shared = data.StructLayout(shared)
+        super().__init__(
+            {
+                "i": In(stream.Signature(data.StructLayout(kept | shared))),
+                "o": Out(stream.Signature(data.StructLayout(kept | shared | {"first": 1}))),
+                "done": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        i, o = self.i, self.o
+        write, read = Signal(range(self._depth)), Signal(range(self._depth))
+        writing, reading = Signal(), Signal()  # which of the two vectors
+        full = Signal(2)
+        arriving, there = Signal(), Signal()
+        accepted, taken = i.valid & i.ready, o.valid & o.ready
+        kept = self._memory(m, "beats", self._kept, (write, writing), (read, reading))
+        shared = self._memory(m, "vectors", self._shared, (writing,), (reading,))
+        m.d.comb += [
+            i.ready.eq(~full.bit_select(writing, 1)),
+            arriving.eq(~full.bit_select(reading, 1)),
+            there.eq(~arriving | (read != write)),
+            o.valid.eq(there | (i.valid if self._direct else 0)),
+            o.p.first.eq(read == 0),
+        ]
+        for name, stored in (("beat", kept), ("last", kept), ("vector", shared)):
+            stored = Value.cast(stored[name])
+            if self._direct:
+                stored = Mux(there, stored, Value.cast(i.p[name]))
+            m.d.comb += Value.cast(o.p[name]).eq(stored)
+        with m.If(accepted):
+            m.d.sync += write.eq(Mux(i.p.last, 0, write + 1))
+            with m.If(i.p.last):
+                m.d.sync += [writing.eq(~writing), full.bit_select(writing, 1).eq(1)]
+        with m.If(taken):
+            m.d.sync += read.eq(Mux(o.p.last, 0, read + 1))
+            with m.If(self.done):
+                m.d.sync += [reading.eq(~reading), full.bit_select(reading, 1).eq(0)]
+        return m
+
+    def _memory(self, m: Module, name: str, layout, write: tuple, read: tuple):
+        """A distributed memory for both vectors; the view that is read."""
+        depth = 1 << len(Cat(write))
+        store = Memory(shape=Shape.cast(layout), depth=depth, init=[])
+        m.submodules[name] = store
+        port_w, port_r = store.write_port(), store.read_port(domain="comb")
+        m.d.comb += [
+            port_w.addr.eq(Cat(write)),
+            port_w.en.eq(self.i.valid & self.i.ready),
+            port_r.addr.eq(Cat(read)),
+        ]
+        fields = [Value.cast(self.i.p[field]) for field in layout.members]
+        m.d.comb += port_w.data.eq(Cat(fields))
+        return layout(port_r.data)

@@ -1,0 +1,224 @@
+"""RMS normalisation: ``golden.stages.norm`` with a multiplier array that it does not own.
+
+The squares are formed as the beats arrive; epsilon is what the sum starts from.  The sum's leading
+one tells the power of two, the bits below it address the table of the reciprocal root, and its
+answer is a factor in the cycle in which it comes back.
+
+Cycles, from the acceptance of the last beat (S = square_sum.cycles(lanes)):
+    0                   squares are issued, the beat is kept
+    mac                 squares come back; S cycles of additions, the last one onto the sum
+    mac + S             leading one, normalisation, address of the table
+    mac + S + 1         base and slope; the interpolation is issued
+    2 mac + S + 1       root; the first beat is scaled
+    3 mac + S + 1       wide beats, into Requantise
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden import tables
+from golden.numbers import MANTISSA_BITS, Block, Fixed, Format
+from golden.plan import Norm as Stage
+from hdl import epsilon, mac, numbers, requantise, square_sum
+from hdl.epsilon import AlignEpsilon
+from hdl.memory import Memories
+from hdl.norm_image import EPSILON_BITS, LEFT, image, row_layout
+from hdl.norm_turns import Turns
+from hdl.requantise import SCALE_BITS, Requantise
+from hdl.square_sum import SquareSum
+from hdl.stream import Queue, Tags, beat, beats, delay
+from hdl.table import Lookup
+from hdl.units.unit import SHIFT, Work, check_jobs, moved, row_address, row_count
+
+__all__ = ["Norm", "image", "interval", "latency"]
+
+
+def latency(size: int, lanes: int, form: Format) -> int:
+    """Cycles from the last beat accepted to the first beat at ``o``, when nothing stalls it."""
+    collect = beats(size, lanes) - 1 if isinstance(form, Block) else 0
+    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 1 + requantise.latency(form) + collect
+
+
+def interval(size: int, lanes: int) -> int:
+    """The most cycles from a vector to the next, on average, when nothing else stalls them."""
+    count = beats(size, lanes)
+    return max(2 * count + 1, count + mac.LATENCY + square_sum.cycles(lanes) + 2)
+
+
+class Norm(wiring.Component):
+    """``x / sqrt(mean(x**2) + eps)`` of vectors [size].
+
+    Latency :func:`latency`.  Throughput: a vector every :func:`interval` cycles, its beats at up
+    to one a cycle.  Back-pressure: holds ``i`` when two vectors are inside; never drops a product.
+    Tested: sizes 1 to 48, 1 to 16 lanes, all formats, a contended array.
+
+    Parameters
+    ----------
+    name, jobs, layers, lanes, tags, memories: see docs/architecture.md.
+
+    Members
+    -------
+    i: beats of ``jobs[0].source``.  o: beats of ``jobs[0].format``.
+    mul: ``lanes`` products: squares, interpolation (lane 0), scaling; scaling goes first.
+    busy, job: work is inside; the job of the oldest.
+    saturated: an element was held to the range of the format (one cycle).
+
+    Raises
+    ------
+    ValueError
+        If the jobs differ in size or kind of format, or a source is wider than a factor.
+    """
+
+    def __init__(
+        self, name: str, jobs: Sequence[Stage], layers: int, lanes: int, tags: Tags,
+        memories: Memories,
+    ):  # fmt: skip
+        check_jobs(name, jobs, ("size", "source", "format"))
+        self._stage, self._lanes, self._tags = jobs[0], lanes, tags
+        self._rows = len(jobs), layers
+        stage = self._stage
+        if stage.source.width > MANTISSA_BITS:
+            raise ValueError(f"{stage.name}: {stage.source} is wider than a factor")
+        self._parameters = memories.rom(
+            f"{name}.parameters", row_layout(stage).size, row_count(*self._rows), synchronous=False
+        )
+        self._lookup = Lookup(tables.root(stage.size), f"{name}.root", memories)
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat(lanes, stage.source, tags))),
+                "o": Out(stream.Signature(beat(lanes, stage.format, tags))),
+                "mul": Out(mac.Multiply(lanes)),
+                "busy": Out(1),
+                "job": Out(tags.job),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        stage, i, ready = self._stage, self.i.p, self.mul.ready
+        count = beats(stage.size, self._lanes)
+        depth = count + mac.LATENCY + requantise.latency(stage.format) + 1
+        m.submodules.parameters = self._parameters
+        m.submodules.turns = turns = Turns()
+        m.submodules.kept = kept = Queue(
+            beat(self._lanes, Fixed(stage.source.width, 0), self._tags), 2 * count
+        )
+        m.submodules.sum = squares = SquareSum(self._lanes, stage.square_bits)
+        m.submodules.work = work = Work(self._tags.job, depth + 4)
+
+        # Turns: squares of a beat that is also kept, the root of a vector, or its scaled beats.
+        squared, asked, scaled = turns.square & ready, turns.ask & ready, turns.scale & ready
+        sum_cycles = square_sum.cycles(self._lanes)
+        total_comes = delay(m, squared & i.last, mac.LATENCY + sum_cycles, "total")
+        root_comes = delay(m, asked, mac.LATENCY, "root")
+        m.d.comb += [
+            self.i.ready.eq(ready & kept.i.ready & turns.open),
+            self.mul.valid.eq(turns.square | turns.ask | turns.scale),
+            turns.ready.eq(ready),
+            turns.beat.eq(self.i.valid & kept.i.ready),
+            turns.beat_last.eq(i.last),
+            turns.total.eq(total_comes),
+            turns.root.eq(root_comes),
+            turns.kept_last.eq(kept.o.p.last),
+            kept.i.valid.eq(squared),
+            kept.i.p.data.eq(i.data),
+            kept.i.p.tag.eq(i.tag),
+            kept.i.p.first.eq(i.first),
+            kept.i.p.last.eq(i.last),
+            kept.o.ready.eq(scaled),
+        ]
+
+        start, offset = self._row(m)
+        m.d.comb += [
+            squares.squares.eq(self.mul.p),
+            squares.valid.eq(delay(m, squared, mac.LATENCY, "squared")),
+            squares.first.eq(delay(m, i.first, mac.LATENCY, "square_first")),
+            squares.start.eq(start),
+        ]
+        root, scale = self._root(m, squares.total, total_comes, root_comes, offset)
+        self._factors(m, turns, kept.o.p, root)
+        m.d.comb += turns.free.eq(self._answer(m, scaled, kept.o.p, scale, depth))
+        work.connect(m, moved(self.i, "first"), moved(self.o, "last"), i.tag.job)
+        m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
+        return m
+
+    def _row(self, m: Module) -> tuple[Value, Value]:
+        """(epsilon, when a beat is added to the sum; ``scale`` without the root's, a cycle later).
+
+        The row is read as late as it can be.
+        """
+        stage = self._stage
+        late = mac.LATENCY + square_sum.cycles(self._lanes) - 1
+        fixed = isinstance(stage.source, Fixed)
+        wait = late - (1 if fixed else epsilon.LATENCY)
+        address = row_address(self.i.p.tag, *self._rows)
+        if len(address):
+            m.d.comb += self._parameters.addr.eq(delay(m, address, wait, "row"))
+        row = row_layout(stage)(self._parameters.data)
+        offset = Const(tables.norm_exponent(stage.size) - tables.UNIT, SHIFT)
+        if isinstance(stage.format, Fixed):
+            offset = delay(m, row.right, late + 1 - wait, "offset") + LEFT
+        if fixed:
+            return delay(m, row.epsilon, 1, "epsilon"), offset
+        shift = row.exponent - (delay(m, self.i.p.exponent, wait, "exponent") << 1)
+        m.submodules.align = align = AlignEpsilon(EPSILON_BITS, shift.shape(), stage.square_bits)
+        m.d.comb += [align.mantissa.eq(row.epsilon), align.shift.eq(shift)]
+        return align.epsilon, offset
+
+    def _root(
+        self, m: Module, total: Value, total_comes: Value, root_comes: Value, offset: Value
+    ) -> tuple[Value, Value]:
+        """(reciprocal root of a total, as it comes and after; ``scale`` of its answer, from then).
+
+        The next total may be looked up while this root is in use.
+        """
+        m.submodules.lookup = lookup = self._lookup
+        place = numbers.leading_one(m, total, "total")
+        normal = numbers.normalise_left(m, total, place, "total")
+        m.d.comb += [
+            lookup.en.eq(total_comes),
+            lookup.x.eq(Cat(normal[-16:-1], place[0])),
+            lookup.p.eq(self.mul.p[0]),
+        ]
+        scale, scale_held = Signal(signed(SCALE_BITS)), Signal(signed(SCALE_BITS))
+        half = place[1:] if isinstance(self._stage.format, Fixed) else -place[1:]
+        with m.If(total_comes):
+            m.d.sync += scale.eq(offset + half)
+        root_held = Signal(MANTISSA_BITS)
+        with m.If(root_comes):
+            m.d.sync += [root_held.eq(lookup.y), scale_held.eq(scale)]
+        return Mux(root_comes, lookup.y, root_held)[:MANTISSA_BITS], scale_held
+
+    def _factors(self, m: Module, turns: Turns, kept, root: Value) -> None:
+        """Beat times beat, slope times low bits (lane 0), or kept beat times root."""
+        x, lookup = self.i.p.data, self._lookup
+        for k in range(self._lanes):
+            a, b = (lookup.a, lookup.b) if k == 0 else (0, 0)
+            m.d.comb += [
+                self.mul.a[k].eq(Mux(turns.scale, kept.data[k], Mux(turns.ask, a, x[k]))),
+                self.mul.b[k].eq(Mux(turns.scale, root, Mux(turns.ask, b, x[k]))),
+            ]
+
+    def _answer(self, m: Module, scaled: Value, kept, scale: Value, depth: int) -> Value:
+        """From scaled beats to ``o``; returns whether there is room for one more."""
+        fixed = isinstance(self._stage.format, Fixed)
+        wide, left = 2 * MANTISSA_BITS - 1 + LEFT * fixed, LEFT * fixed
+        answer = Requantise(self._lanes, wide, self._stage.format, self._tags, depth)
+        m.submodules.answer = answer
+        m.d.comb += [
+            answer.reserve.eq(scaled),
+            answer.i.valid.eq(delay(m, scaled, mac.LATENCY, "scaled")),
+            answer.i.p.tag.eq(delay(m, Value.cast(kept.tag), mac.LATENCY, "tag")),
+            answer.i.p.first.eq(delay(m, kept.first, mac.LATENCY, "first")),
+            answer.i.p.last.eq(delay(m, kept.last, mac.LATENCY, "last")),
+            answer.i.p.scale.eq(scale),
+            self.saturated.eq(answer.saturated),
+        ]
+        for k in range(self._lanes):
+            m.d.comb += answer.i.p.data[k].eq(self.mul.p[k] << left)
+        wiring.connect(m, answer.o, wiring.flipped(self.o))
+        return answer.free
