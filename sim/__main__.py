@@ -1,0 +1,19 @@
+"""Command line of the simulation side: ``python -m sim <command>``.
+
+Each command lives in a module of its own in :mod:`sim.commands` and is listed here.
+"""
+
+from golden.cli import application, run
+from sim.commands.results import results
+from sim.commands.run import run as run_command
+from sim.commands.verilog import verilog
+from sim.commands.wave import wave
+
+app = application("Simulate the gateware, look into it, and account for what it does.")
+app.command("run")(run_command)
+app.command("wave")(wave)
+app.command("verilog")(verilog)
+app.command("results")(results)
+
+if __name__ == "__main__":
+    run(app, "python -m sim")

@@ -1,0 +1,85 @@
+"""From model and options to a simulation: plan, schedule, memory image, and the built bench."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
+from golden.model import Checkpoint
+from golden.plan import Plan
+from golden.quantize import Options, quantize
+from golden.schedule import Schedule
+from golden.zoo import load
+from hdl.build import memory_image
+from hdl.core import Core
+from hdl.memory import Memories
+from sim import engines
+from sim.bench import Bench
+
+BUILD = Path("build")
+CACHE = BUILD / "cache" / "sim"
+REQUEST_DEPTH = 1 << 12
+"""Prompt tokens that one run can ask for, over all its sequences."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to build: a model, how to quantise it, and the schedule it runs on."""
+
+    model: str = "microgpt"
+    checkpoint: Path | None = None
+    numbers: str = "fixed"
+    schedule: str = "folded"
+    multipliers: int = DEFAULT_MULTIPLIERS
+    lanes: int | None = None
+    streams: int = 1
+    weights: str = "rom"
+
+
+@dataclass(frozen=True)
+class Design:
+    """A checkpoint with its plan, its schedule and the words of its memories."""
+
+    checkpoint: Checkpoint
+    plan: Plan
+    schedule: Schedule
+    image: Mapping
+
+    def core(self, memories: Memories, observe: bool) -> Core:
+        """The gateware; with weights in wires it holds its own words."""
+        own = Memories(self.image, wires=True) if self.schedule.weights == "wires" else memories
+        return Core(self.plan, self.schedule, own, observe=observe)
+
+    def bench(self, memories: Memories) -> Bench:
+        """The gateware with what drives and records it."""
+        return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH)
+
+    def key(self) -> str:
+        """Digest of all that the gateware depends on."""
+        parts = [self.plan.signature(), self.schedule.signature()]
+        if self.schedule.weights == "wires":
+            parts.append(self.plan.digest())
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def loaded(self) -> Mapping:
+        """The words that are loaded at run time."""
+        return {} if self.schedule.weights == "wires" else self.image
+
+
+def make_design(target: Target) -> Design:
+    """Load, quantise and schedule."""
+    checkpoint = load(target.model, target.checkpoint)
+    plan = quantize(checkpoint, Options(target.numbers))
+    schedule = make_schedule(
+        plan, target.schedule, target.multipliers, target.streams, target.weights, target.lanes
+    )
+    return Design(checkpoint, plan, schedule, memory_image(plan, schedule))
+
+
+def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:
+    """The design's bench, built for an engine or found in the cache."""
+    return engines.engine(engine).build(design.bench, design.key(), cache)

@@ -1,0 +1,1 @@
+"""Tests that run inside cocotb; :mod:`sim.cocotb_runner` starts them."""

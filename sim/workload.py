@@ -1,0 +1,89 @@
+"""What a simulation is asked to do: requests from a prompt, and as rows for the core's port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from golden.errors import WeftError
+from golden.generate import Request
+from golden.model import Checkpoint
+from golden.noise import noise_scale
+from golden.tokenizer import tokenizer_for
+
+ENDLESS_TOKENS = 32
+"""Tokens of a sequence when neither the model nor the user sets an end."""
+
+COOLEST, HOTTEST = 1 / 64, 8.0
+"""Temperatures that the noise scale resolves; 0 is greedy."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample: temperature (0: greedy, else 1/64 to 8) and seed (32 bits)."""
+
+    temperature: float = 0.5
+    seed: int = 42
+
+    def __post_init__(self):
+        greedy = self.temperature == 0
+        if not greedy and not COOLEST <= self.temperature <= HOTTEST:
+            raise WeftError(
+                f"temperature is {self.temperature}; expected 0 (greedy) or 1/64 to {HOTTEST:g}"
+            )
+        if not 0 <= self.seed < 1 << 32:
+            raise WeftError(f"seed is {self.seed}; expected 0 to {(1 << 32) - 1}")
+
+
+def make_requests(
+    checkpoint: Checkpoint,
+    sampling: Sampling,
+    names: int,
+    prompt: str = "",
+    tokens: int | None = None,
+) -> list[Request]:
+    """``names`` sequences that all start with ``prompt``; sequence k has number k.
+
+    ``tokens`` limits what is sampled in each; without it a sequence ends by itself or with its
+    context.  Raises WeftError if the prompt has unknown characters or does not fit the context.
+    """
+    if names < 1:
+        raise WeftError(f"names is {names}; expected at least 1")
+    if tokens is not None and tokens < 1:
+        raise WeftError(f"tokens is {tokens}; expected at least 1")
+    tokenizer = tokenizer_for(checkpoint)
+    ids = (tokenizer.start, *tokenizer.encode(prompt))
+    n_ctx = checkpoint.config.n_ctx
+    if n_ctx is not None and len(ids) > n_ctx:
+        raise WeftError(
+            f"the prompt {prompt!r} has {len(ids)} tokens with the start token; "
+            f"this model has positions for {n_ctx}"
+        )
+    return [
+        Request(
+            prompt=ids,
+            count=tokens or n_ctx or ENDLESS_TOKENS,
+            sequence=k,
+            seed=sampling.seed,
+            noise_scale=noise_scale(sampling.temperature),
+            stop=tokenizer.stop,
+        )
+        for k in range(names)
+    ]
+
+
+def request_rows(requests: Sequence[Request]) -> Iterator[dict]:
+    """The beats of the core's ``requests`` port, one a prompt token (hdl.generator)."""
+    for request in requests:
+        for k, token in enumerate(request.prompt):
+            yield {
+                "token": token,
+                "first": int(k == 0),
+                "last": int(k == len(request.prompt) - 1),
+                "count": request.count,
+                "seed": request.seed,
+                "sequence": request.sequence,
+                "noise_scale": request.noise_scale,
+                "stop": request.stop or 0,
+                "has_stop": int(request.stop is not None),
+            }
