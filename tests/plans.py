@@ -1,0 +1,29 @@
+"""Plans of every shape of the family, and budgets for them."""
+
+import pytest
+
+from golden.balancer import make_schedule
+from golden.errors import WeftError
+from golden.quantize import Options, quantize
+from golden.schedule import SCHEDULES
+from tests.random_models import CONFIGS, random_checkpoint
+
+PLANS = {
+    **{(n, "fixed"): quantize(random_checkpoint(CONFIGS[n])) for n in CONFIGS},
+    ("two layers", "block"): quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
+}
+everywhere = pytest.mark.parametrize("plan", PLANS.values(), ids=map(" ".join, PLANS))
+schedules = pytest.mark.parametrize("name", SCHEDULES)
+
+
+def least(plan, name):
+    """The fewest multipliers that the sentence names."""
+    with pytest.raises(WeftError, match="0 multipliers are too few; expected at least") as error:
+        make_schedule(plan, name, 0)
+    return int(str(error.value).split()[-1])
+
+
+def budgets(plan, name):
+    """Few, odd and many multipliers."""
+    smallest = least(plan, name)
+    return [smallest, smallest + 1, smallest + 37, 4 * smallest + 64]

@@ -1,0 +1,39 @@
+"""Small models of every shape of the family, with seeded random weights."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from golden.model import Checkpoint, ModelConfig
+
+BASE = ModelConfig(n_layer=1, n_head=4, d_model=16, d_ff=64, n_vocab=27, n_ctx=16)
+CONFIGS = {
+    "microgpt": BASE,
+    "two layers": replace(BASE, n_layer=2, n_head=3, d_model=24, d_ff=96),
+    "three layers": replace(BASE, n_layer=3, d_model=48, d_ff=40, n_vocab=33),
+    "window": replace(BASE, n_ctx=None, position="none", window=4),
+    "window in a context": replace(BASE, window=5),
+    "gelu": replace(BASE, activation="gelu", n_layer=2),
+    "no positions": replace(BASE, position="none"),
+    "norm before the head": replace(BASE, norm_head=True, n_layer=2),
+    "no norm after the embedding": replace(BASE, norm_embedding=False),
+    "head norm only": replace(BASE, norm_head=True, norm_embedding=False, n_head=2),
+}
+
+
+def random_checkpoint(config: ModelConfig, seed: int = 0, scale: float = 1.0) -> Checkpoint:
+    """Weights of variance ``scale**2 / inputs``, embeddings of variance 1."""
+    rng = np.random.default_rng(seed)
+
+    def tensor(name, shape):
+        deviation = 1.0 if name in ("wte", "wpe") else scale / math.sqrt(shape[1])
+        return (rng.standard_normal(shape) * deviation).astype(np.float32)
+
+    tensors = {name: tensor(name, shape) for name, shape in config.shapes.items()}
+    return Checkpoint(config, tensors, tuple(map(str, range(config.n_vocab))), "random")
+
+
+def random_tokens(config: ModelConfig, count: int = 4, length: int = 16, seed: int = 5):
+    """Tokens [count, length]."""
+    return np.random.default_rng(seed).integers(0, config.n_vocab, (count, length))

@@ -1,0 +1,129 @@
+"""Cores of other shapes, on few multipliers: every value against the integer model."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Cat, Signal, unsigned
+from amaranth.lib import data
+
+from golden.generate import generate_all
+from golden.model import ModelConfig
+from hdl.core import Core
+from hdl.observe import Tap
+from sim import session, taps
+from sim.bench import REQUESTS, SETTINGS, Bench, requests, settings
+from sim.engines.verilator import Verilator
+from sim.workload import Sampling, make_requests, request_rows
+from tests.models import CACHE, answers, design, mean_cycles, preset, simulate, some_requests
+
+BASE = ModelConfig(n_layer=1, n_head=2, d_model=8, d_ff=12, n_vocab=7, n_ctx=6)
+
+SHAPES = {
+    "two layers, 4 heads of 6": (
+        replace(BASE, n_layer=2, n_head=4, d_model=24, d_ff=96, n_vocab=65),
+        {"multipliers": 8},
+    ),
+    "three layers on one datapath, one head": (
+        replace(BASE, n_layer=3, n_head=1, n_vocab=5, n_ctx=5),
+        {"streams": 3},
+    ),
+    "three layers, each its own": (
+        replace(BASE, n_layer=3, n_head=1, n_vocab=5, n_ctx=5),
+        {"name": "pipelined", "multipliers": 36, "streams": 2},
+    ),
+    "4 heads of 12": (replace(BASE, n_head=4, d_model=48, d_ff=40), {"multipliers": 16}),
+    "3 heads of 8": (replace(BASE, n_head=3, d_model=24, d_ff=31), {"multipliers": 13, "lanes": 4}),
+    "gelu": (replace(BASE, activation="gelu", n_layer=2, d_ff=20), {"multipliers": 6}),
+    "gelu, pipelined": (
+        replace(BASE, activation="gelu", norm_head=True),
+        {"name": "pipelined", "multipliers": 20},
+    ),
+    "window": (
+        replace(BASE, n_ctx=None, position="none", window=3, norm_embedding=False),
+        {"multipliers": 3, "streams": 2},
+    ),
+    "norm before the head only": (
+        replace(BASE, norm_head=True, norm_embedding=False, window=4, n_layer=2),
+        {"multipliers": 2},
+    ),
+    "blocks": (replace(BASE, n_layer=2, d_ff=18), {"numbers": "block", "multipliers": 8}),
+    "blocks, pipelined": (
+        replace(BASE, norm_head=True, norm_embedding=False, n_head=1, window=3),
+        {"numbers": "block", "name": "pipelined", "multipliers": 24, "streams": 2},
+    ),
+    "one lane": (replace(BASE, n_head=8, d_ff=5), {"lanes": 1, "multipliers": 5}),
+    "wires": (replace(BASE, n_vocab=6, n_ctx=4), {"weights": "wires"}),
+}
+
+
+SLOW = ("gelu, pipelined", "blocks, pipelined", "norm before the head only")
+
+
+def marked(shape):
+    return pytest.param(shape, marks=pytest.mark.slow) if shape in SLOW else shape
+
+
+@pytest.mark.parametrize("shape", [marked(shape) for shape in SHAPES])
+def test_shape(shape, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "BATCH", 3)  # the comparison cuts in the middle of other streams
+    config, options = SHAPES[shape]
+    made = design(config, **options)
+    requests = some_requests(made.plan, 15, seed=len(shape))
+    outcome = simulate(made, requests, tmp_path, idle=60, pressure=60, seed=3)
+    wanted = [s for s in generate_all(made.plan, requests) if s.sampled is not None]
+    assert sorted(t["token"] for _, t in outcome.tokens) == sorted(s.sampled for s in wanted)
+    assert outcome.checker.compared > 1000
+    print("shape", shape, mean_cycles(outcome))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_other_weights_of_one_shape(seed, tmp_path):
+    # Exponents, shifts and tables differ, and so does what saturates; the program is the same.
+    config, options = SHAPES["two layers, 4 heads of 6"]
+    made = design(config, seed=seed, scale=(0.2, 3.0, 20.0)[seed - 1], **options)
+    requests = some_requests(made.plan, 6, seed)
+    assert simulate(made, requests, tmp_path).tokens
+
+
+class Confessing(Core):
+    """A core whose sticky bits are seen with every token."""
+
+    def elaborate(self, platform):
+        m = super().elaborate(platform)
+        told = Signal(data.StructLayout({"units": unsigned(len(self.saturated))}))
+        m.d.comb += told.units.eq(Cat(self.saturated))
+        self.taps.append(Tap("saturated", self.tokens.valid & self.tokens.ready, told))
+        return m
+
+
+@pytest.mark.parametrize("scale", [0.3, 30.0])
+def test_saturation_is_told(scale, tmp_path):
+    made = design(replace(BASE, n_head=1), scale=scale)
+
+    def bench(memories):
+        core = Confessing(made.plan, made.schedule, memories, observe=True)
+        return Bench(core, memories, 256)
+
+    simulation = Verilator(quick=True).build(bench, made.key() + "confessing", CACHE)
+    asked = some_requests(made.plan, 12, seed=1)
+    rows = requests(simulation.design, list(request_rows(asked)))
+    image = {**made.image, REQUESTS: rows, SETTINGS: settings()}
+    lines = [x for x in simulation.run(image, tmp_path) if x[0] == "@"]
+    bits = int(taps.decode(simulation.design, lines)["saturated"]["units"][-1])
+    names = [unit.name for unit in made.schedule.units]
+    told = {name for k, name in enumerate(names) if bits >> k & 1}
+    wanted = set()
+    for step in generate_all(made.plan, asked):
+        for _, stage in step.saturated:
+            wanted |= {unit for (_, name), unit in made.schedule.binding if name == stage}
+    assert told == wanted
+    print("saturated", scale, sorted(told))
+
+
+def test_ailang(tmp_path):
+    made = design(preset("ailang"), multipliers=64)
+    requests = make_requests(made.checkpoint, Sampling(1.0, 7), 2, tokens=6)
+    outcome = simulate(made, requests, tmp_path)
+    assert sorted(map(len, answers(outcome).values())) == [6, 6]
+    print("ailang", mean_cycles(outcome))
+    assert mean_cycles(outcome) <= 3000

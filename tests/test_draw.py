@@ -1,0 +1,199 @@
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from golden.balancer import make_schedule
+from golden.cards import bound_cycles, cards, mermaid, named_sections
+from golden.diagram import CARD, columns, make_diagram
+from golden.draw import draw, paint
+from golden.quantize import Options, quantize
+from golden.schedule import SCHEDULES
+from tests.random_models import CONFIGS, random_checkpoint
+from tests.test_golden_main import golden, refused
+
+MODELS = {
+    "fixed": quantize(random_checkpoint(CONFIGS["microgpt"])),
+    "block": quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
+    "window": quantize(random_checkpoint(CONFIGS["window"])),
+    "head": quantize(random_checkpoint(CONFIGS["head norm only"])),
+}
+CASES = [(model, schedule) for model in MODELS for schedule in SCHEDULES]
+pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
+
+
+def picture(model, schedule="folded", **measured):
+    plan = MODELS[model]
+    return plan, make_diagram(plan, make_schedule(plan, schedule, 64), measured)
+
+
+def stages_of(plan):
+    """Key and inputs of every stage that is drawn."""
+    schedule = make_schedule(plan)
+    return {
+        f"{section}.{stage.name}": stage
+        for section, _, stages in named_sections(plan, schedule)
+        for stage in stages
+    }
+
+
+@pictures
+def test_the_svg_has_every_stage_and_every_value(model, schedule):
+    plan, diagram = picture(model, schedule)
+    file = BytesIO()
+    draw(file, diagram, "svg")
+    root = ElementTree.fromstring(file.getvalue())
+    ids = {element.get("id") for element in root.iter()}
+    texts = {"".join(e.itertext()).strip() for e in root.iter("{http://www.w3.org/2000/svg}text")}
+    for key, stage in stages_of(plan).items():
+        assert key in ids
+        assert stage.name in texts
+        for value in stage.inputs:
+            assert any(str(i).startswith(f"wire:{value}:") and str(i).endswith(key) for i in ids)
+            assert value in texts
+    assert plan.name in texts
+
+
+@pictures
+def test_wires_join_their_cards(model, schedule):
+    plan, diagram = picture(model, schedule)
+    boxes = {card.key: card for card in diagram.cards}
+    inputs = sum(len(stage.inputs) for stage in stages_of(plan).values())
+    assert len(diagram.wires) == inputs + 1
+
+    def on_edge(key, point):
+        if key == "host":
+            return True
+        box, (x, y) = boxes[key], point
+        inside = box.x <= x <= box.x + CARD[0] and box.y <= y <= box.y + CARD[1]
+        return inside and (x in (box.x, box.x + CARD[0]) or y in (box.y, box.y + CARD[1]))
+
+    for wire in diagram.wires:
+        assert on_edge(wire.target, wire.points[-1])
+        for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
+            assert x0 == x1 or y0 == y1
+            for box in diagram.cards:  # no wire runs through a card
+                left, right = sorted((x0, x1))
+                top, bottom = sorted((y0, y1))
+                apart = (
+                    right <= box.x or left >= box.x + CARD[0]
+                    or bottom <= box.y or top >= box.y + CARD[1]
+                )  # fmt: skip
+                assert apart, (wire, box.key)
+
+
+@pictures
+def test_nothing_overlaps(model, schedule):
+    _, diagram = picture(model, schedule, q=12345, fc1=999)
+    figure = paint(diagram)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    (axes,) = figure.axes
+    boxes = {patch.get_gid(): patch.get_window_extent(renderer) for patch in axes.patches}
+    texts = [(text.get_gid(), text.get_window_extent(renderer)) for text in axes.texts
+             if text.get_text()]  # fmt: skip
+    for gid, extent in texts:
+        if gid is not None:
+            box = boxes[gid.removeprefix("text:")]
+            assert box.x0 < extent.x0 < extent.x1 < box.x1
+            assert box.y0 < extent.y0 < extent.y1 < box.y1
+        assert extent.x1 < diagram.width
+    for i, (gid, one) in enumerate(texts):
+        for other_gid, other in texts[i + 1 :]:
+            width = min(one.x1, other.x1) - max(one.x0, other.x0)
+            height = min(one.y1, other.y1) - max(one.y0, other.y0)
+            assert width <= 0 or height <= 4, (gid, other_gid)
+    keys = [card.key for card in diagram.cards]
+    for i, key in enumerate(keys):
+        assert not any(boxes[key].overlaps(boxes[other]) for other in keys[i + 1 :])
+
+
+@pictures
+def test_mermaid(model, schedule):
+    plan = MODELS[model]
+    lines = mermaid(plan, make_schedule(plan, schedule, 64)).splitlines()
+    assert lines[0] == "flowchart TB"
+    assert sum(line.startswith("  subgraph ") for line in lines) == 3
+    assert lines.count("  end") == 3
+    nodes = {
+        m[1] for line in lines if (m := re.fullmatch(r' +(\w+)[\[(]{1,2}".+"[\])]{1,2}', line))
+    }
+    links = [
+        m.groups() for line in lines if (m := re.fullmatch(r"  (\w+) -->\|(\w+)\| (\w+)", line))
+    ]
+    known = stages_of(plan)
+    assert nodes == {key.replace(".", "_") for key in known} | {"host"}
+    assert {a for a, _, _ in links} | {b for _, _, b in links} == nodes
+    assert len(links) == 1 + sum(len(stage.inputs) for stage in known.values())
+    assert len(lines) == 2 + 6 + len(known) + len(links)
+
+
+def test_a_card_tells_the_facts():
+    plan = MODELS["fixed"]
+    schedule = make_schedule(plan, "folded", 64)
+    told = cards(plan, schedule, {"layer0.fc1": 40, "q": 9})
+    card = told["layer0.fc1"]
+    assert (card.shape, card.unit, card.multipliers) == ("64 × 16", "linear", 64)
+    assert (card.macs, card.bound, card.measured) == (1024, 16, 40)
+    assert told["layer0.q"].measured == 9
+    assert told["layer0.k"].measured is None
+    stage = plan.template.stages[5]
+    assert told["layer0.attention"].macs == 2 * 16 * 16
+    assert bound_cycles(stage, schedule.unit("layer0", stage.name)) == 4
+
+
+def test_layers_are_cut_behind_residuals():
+    names = [[s.name for s in part] for part in columns(MODELS["fixed"].template)]
+    assert [part[-1] for part in names] == ["residual_attention", "residual_mlp"]
+    assert names[1][0] == "norm_mlp"
+
+
+def test_the_same_picture_has_the_same_bytes():
+    files = [BytesIO(), BytesIO()]
+    for file in files:
+        draw(file, picture("fixed")[1], "svg")
+    assert files[0].getvalue() == files[1].getvalue()
+
+
+def test_the_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = golden(capsys, "graph", "--schedule", "pipelined", "--multipliers", 48)
+    assert status == 0
+    assert out.split() == [f"build/graph/microgpt.{form}" for form in ("svg", "png", "mmd")]
+    ElementTree.parse("build/graph/microgpt.svg")
+    assert Path("build/graph/microgpt.png").read_bytes().startswith(b"\x89PNG")
+    assert "48 multipliers" in Path("build/graph/microgpt.svg").read_text()
+    assert "measured" not in Path("build/graph/microgpt.mmd").read_text()
+
+
+def test_measured_cycles_come_from_a_report_that_fits(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = Path("build/sim/microgpt/report.json")
+    report.parent.mkdir(parents=True)
+    content = {"stages": [{"name": "q", "cycles": 17.0}], "plan_digest": "another"}
+    report.write_text(json.dumps(content))
+    assert golden(capsys, "graph")[0] == 0
+    assert "17 measured" not in Path("build/graph/microgpt.mmd").read_text()
+    assert golden(capsys, "graph", "--report", report)[0] == 0
+    assert "17 measured" in Path("build/graph/microgpt.mmd").read_text()
+    report.write_text("[]")
+    assert "is no report of a simulation" in refused(capsys, "graph")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--model nope", "the model 'nope' is unknown"),
+        ("--schedule wide", "schedule is 'wide'; expected one of folded, pipelined"),
+        ("--multipliers 1", "1 multipliers are too few; expected at least 2"),
+        ("--streams 0", "streams is 0"),
+        ("--numbers half", "numbers is 'half'"),
+        ("--report missing.json", "cannot read missing.json"),
+    ],
+)
+def test_mistakes(capsys, tmp_path, monkeypatch, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert sentence in refused(capsys, "graph", *options.split())

@@ -1,0 +1,164 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import safetensors
+
+from golden import zoo
+from golden.__main__ import app
+from golden.cli import run
+from golden.zoo import microgpt
+
+ROOT = Path(__file__).parents[1]
+
+
+def golden(capsys, *arguments):
+    """Run ``python -m golden`` in this process: status, stdout, stderr."""
+    try:
+        run(app, "python -m golden", list(map(str, arguments)))
+        status = 0
+    except SystemExit as end:
+        status = end.code
+    return status, *capsys.readouterr()
+
+
+def refused(capsys, *arguments):
+    """The one sentence that a mistake yields."""
+    status, out, err = golden(capsys, *arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("weft: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.fixture
+def names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "names.txt"
+    path.write_text("anna\nbob\nzoë\n")
+    return path
+
+
+def test_train_writes_a_checkpoint_and_a_picture(capsys, names):
+    status, out, err = golden(capsys, "train", "--data", names, "--steps", 7, "--seed", 3)
+    assert status == 0
+    checkpoint = Path("build/train/names.safetensors")
+    assert checkpoint.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    c = zoo.load("microgpt", checkpoint)
+    assert c.vocabulary == (*"abnozë", "<BOS>")
+    with safetensors.safe_open(checkpoint, "numpy") as file:
+        assert file.metadata() == {
+            "n_head": "4", "vocab": "abnozë", "activation": "relu", "steps": "7", "seed": "3",
+        }  # fmt: skip
+    assert c.digest in out
+    assert "nats a token over 3 names" in out
+    assert "7/7" in err
+    assert "loss" in err
+
+
+def test_options_shape_the_model(capsys, names):
+    options = "--n-layer 2 --n-embd 6 --n-head 3 --block-size 4 --d-ff 5 --activation gelu"
+    paths = ("--output", "a/b.safetensors", "--picture", "c.png", "--hold-out", 3)
+    more = ("--learning-rate", "0.02", "--steps", 3)
+    status, out, _ = golden(capsys, "train", "--data", names, *options.split(), *paths, *more)
+    assert status == 0
+    config = microgpt.load(Path("a/b.safetensors")).config
+    assert (config.n_layer, config.d_model, config.n_head) == (2, 6, 3)
+    assert (config.n_ctx, config.d_ff, config.activation) == (4, 5, "gelu")
+    assert "held-out loss" in out
+    assert "over 1 names" in out
+    assert Path("c.png").exists()
+
+
+def test_the_committed_checkpoint_comes_from_train_without_options(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = golden(capsys, "train")
+    assert status == 0
+    assert "over 1,600 names" in out
+    made = Path("build/train/names.safetensors").read_bytes()
+    assert made == microgpt.COMMITTED.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "No such file or directory; expected a text file of names"),
+        (b"", "holds no names; expected one name a line"),
+        (b"\n  \n\t\r\n", "holds no names"),
+        (b"anna\n\xff\xfe\n", "is not UTF-8 text (byte 5); expected one name a line"),
+    ],
+)
+def test_bad_data(capsys, names, content, sentence):
+    names.unlink()
+    if content is not None:
+        names.write_bytes(content)
+    err = refused(capsys, "train", "--data", names)
+    assert str(names) in err
+    assert sentence in err
+
+
+def test_data_is_a_folder(capsys, names):
+    assert "Is a directory" in refused(capsys, "train", "--data", names.parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--steps", "0"), "'--steps'"),
+        (("--steps", "many"), "'--steps'"),
+        (("--seed", "-1"), "'--seed'"),
+        (("--n-embd", "10"), "d_model 10 is not divisible by n_head 4"),
+        (("--activation", "tanh"), "'--activation'"),
+        (("--learning-rate", "nan"), "--learning-rate is nan; expected a positive number"),
+        (("--learning-rate", "1e200"), "training diverged at step"),
+        (("--no-such-option",), "No such option: --no-such-option"),
+        (("--hold-out", "1"), "there are no names to train on"),
+        (("--output", "."), ". is a folder; expected the name of a file"),
+        (("--output", "names.txt"), "must be different files"),
+        (("--output", "same", "--picture", "same"), "must be different files"),
+        (("--output", "names.txt/x"), "in the folder names.txt"),
+    ],
+)
+def test_bad_options(capsys, names, arguments, sentence):
+    status, out, err = golden(capsys, "train", "--data", names, *arguments)
+    # A run that diverges has drawn its progress bar before it says so.
+    assert (status, out) == (2, "")
+    assert err.count("weft: ") == 1
+    assert sentence in err.splitlines()[-1]
+    assert names.read_text() == "anna\nbob\nzoë\n"
+    assert not list(names.parent.glob("**/*.safetensors"))
+
+
+def test_unknown_command(capsys):
+    err = refused(capsys, "trian")
+    assert "'trian'" in err
+    assert "`python -m golden --help` lists what there is" in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_help(capsys, arguments):
+    status, out, err = golden(capsys, *arguments)
+    assert (status, err) == (0, "")
+    assert "Weft" in out
+    assert "train" in out
+
+
+def test_interrupt(capsys, names, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("golden.train.loss_and_gradients", interrupt)
+    status, out, err = golden(capsys, "train", "--data", names)
+    assert (status, out) == (130, "")
+    assert "Traceback" not in err
+
+
+def test_as_a_program(tmp_path):
+    command = [sys.executable, "-m", "golden", "train", "--data", str(tmp_path / "none")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("weft: cannot read ")
+    assert "Traceback" not in result.stderr

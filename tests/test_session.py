@@ -1,0 +1,63 @@
+"""A run from requests to what is told about it."""
+
+from golden.generate import Request, generate
+from golden.tokenizer import tokenizer_for
+from sim.bench import REQUESTS
+from sim.session import BATCH, run
+from sim.workload import Sampling, make_requests
+from tests.models import built, microgpt
+
+MADE = microgpt()
+
+
+def simulate(requests, folder, **options):
+    return run(MADE, built(MADE, quick=False), requests, folder, **options)
+
+
+def test_tokens_are_said_as_they_come(tmp_path):
+    said = []
+    requests = make_requests(MADE.checkpoint, Sampling(0.8, 3), 4)
+    outcome = simulate(requests, tmp_path, say=said.append)
+    assert said == [token for _, token in outcome.tokens]
+    cycles = [cycle for cycle, _ in outcome.tokens]
+    assert cycles == sorted(cycles)
+    texts = ["", "", "", ""]
+    for token in said:
+        if token["token"] != 26:
+            texts[token["sequence"]] += MADE.checkpoint.vocabulary[token["token"]]
+    wanted = [
+        [step.sampled for step in generate(MADE.plan, r) if step.sampled not in (None, 26)]
+        for r in requests
+    ]
+    assert texts == [tokenizer_for(MADE.checkpoint).decode(ids) for ids in wanted]
+
+
+def test_counters_cover_every_job_and_fit_the_run(tmp_path):
+    outcome = simulate([Request((26, 1, 2), 5, seed=1)], tmp_path)
+    jobs = {(u.name, j) for u in MADE.schedule.units for j in range(len(MADE.schedule.jobs(u)))}
+    assert set(outcome.counters) == jobs
+    for busy, blocked in outcome.counters.values():
+        assert 0 < busy + blocked < outcome.simulated_cycles
+    assert outcome.wall_seconds > 0
+
+
+def test_compared_elements_are_counted_between_batches(tmp_path):
+    outcome = simulate([Request((k,), 16, k) for k in range(27)], tmp_path)
+    assert len(outcome.tokens) == 27 * 16 > 2 * BATCH
+    steps = [step for k in range(27) for step in generate(MADE.plan, Request((k,), 16, k))]
+    elements = sum(v.mantissa.size for step in steps for v in step.taps.values())
+    assert outcome.checker.compared == elements + len(steps)  # and every accepted token
+
+
+def test_saturation_of_the_integer_model_is_gathered(tmp_path):
+    requests = [Request((k,), 8, k) for k in range(20)]
+    outcome = simulate(requests, tmp_path)
+    wanted = set().union(*(s.saturated for r in requests for s in generate(MADE.plan, r)))
+    assert outcome.checker.saturated == wanted
+
+
+def test_the_image_of_the_design_is_not_changed(tmp_path):
+    before = set(MADE.image)
+    simulate([Request((26,), 1)], tmp_path)
+    assert set(MADE.image) == before
+    assert REQUESTS not in MADE.image
