@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import mpmath
 import numpy as np
@@ -50,13 +50,17 @@ class Table:
         """Width of ``slope`` in two's complement."""
         return max(int(s).bit_length() for s in self.slope) + 1
 
+    @cached_property
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Base and slope of every segment, as arrays."""
+        return np.asarray(self.base, dtype=np.int64), np.asarray(self.slope, dtype=np.int64)
+
     def lookup(self, x: np.ndarray) -> np.ndarray:
         """The table's answer for unsigned integers ``x`` below ``2**(index_bits + low_bits)``."""
         x = np.asarray(x, dtype=np.int64)
         index, low = x >> self.low_bits, x & ((1 << self.low_bits) - 1)
-        base = np.asarray(self.base, dtype=np.int64)[index]
-        slope = np.asarray(self.slope, dtype=np.int64)[index]
-        return np.minimum((base + slope * low) >> self.shift, self.top)
+        base, slope = self._pairs
+        return np.minimum((base[index] + slope[index] * low) >> self.shift, self.top)
 
 
 def _segment(f: Callable, left, right, low_bits: int, scale: int, shift: int) -> tuple[int, int]:

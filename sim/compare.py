@@ -143,12 +143,12 @@ class Checker:
                 return mismatch.unexpected(name, key, span[0], golden is not None)
             count, all_heads = golden.mantissa.shape
             groups = -(-all_heads // heads)
-            places = np.stack([recording["slot"][rows], recording["group"][rows]], axis=1).tolist()
-            if sorted(places) != [list(place) for place in np.ndindex(count, groups)]:
-                what = f"{len(places)} beats of slots and heads that are not those {count * groups}"
+            places = recording["slot"][rows], recording["group"][rows]
+            if sorted(zip(*places, strict=True)) != list(np.ndindex(count, groups)):
+                what = f"{len(rows)} beats of slots and heads that are not those {count * groups}"
                 return self._broken(name, recording, int(rows[0]), f"{what} that are expected")
             hardware = np.zeros((count, groups, heads), dtype=np.int64)
-            hardware[tuple(np.transpose(places))] = recording.data[rows]
+            hardware[places] = recording.data[rows]
             hardware = hardware.reshape(count, -1)[:, :all_heads]
             pair = golden.mantissa.ravel(), hardware.ravel()
             if bad := self._compare(name, stage, key, span, *pair):

@@ -32,8 +32,11 @@ def first_difference(golden: np.ndarray, hardware: np.ndarray, exponents=()) -> 
             return -1, mine, other
     if golden.shape != hardware.shape:
         return -1, golden.size, hardware.size
-    bad = np.flatnonzero(golden != hardware)
-    return (int(bad[0]), int(golden[bad[0]]), int(hardware[bad[0]])) if len(bad) else None
+    differ = golden != hardware
+    if not differ.any():
+        return None
+    bad = int(differ.argmax())
+    return bad, int(golden[bad]), int(hardware[bad])
 
 
 def differs(name: str, key: Key, cycle: int, element: int, golden, hardware) -> Difference:

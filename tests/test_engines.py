@@ -7,7 +7,8 @@ import pywellen
 
 from golden.errors import WeftError
 from sim import taps, tools
-from sim.engines import ENGINES, Trace, cache, engine, process, trace_time, verilator, verilog
+from sim.clock import trace_time
+from sim.engines import ENGINES, Trace, cache, engine, process, verilator, verilog
 from sim.engines.image import hex_lines, write_image
 from tests.test_bench import CACHE, HANG, TOY, WANTED, kinds, run, sums
 from tests.toy_core import Toy, bench_image, expected_tokens

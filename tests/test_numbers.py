@@ -44,6 +44,12 @@ def test_round_half_even_is_pythons(x, shift):
     assert int(round_half_even(x, shift)) == round(Fraction(x, 1 << shift))
 
 
+def test_round_half_even_by_a_shift_an_element():
+    shifts = np.arange(-MAX_LEFT, 12)
+    want = [round_half_even(BYTES, int(shift)) for shift in shifts]
+    assert (round_half_even(BYTES, shifts[:, None]) == want).all()
+
+
 @given(st.integers(-(2**20), 2**20))
 def test_far_shifts_count_as_the_largest(x):
     assert round_half_even(x, 1000) == 0

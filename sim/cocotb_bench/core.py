@@ -14,7 +14,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer, with_timeout
 
-from sim.engines import PERIOD_NS, RESET_CYCLES
+from sim.clock import PERIOD_NS, RESET_CYCLES
 
 JOB = "WEFT_COCOTB_JOB"
 """Environment variable with the file that says what to do; the answer is written beside it."""

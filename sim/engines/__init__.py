@@ -27,12 +27,6 @@ ENGINES = {
 
 DEFAULT = "verilator"
 
-PERIOD_NS = 10
-"""Length of a cycle in waveforms."""
-
-RESET_CYCLES = 2
-"""Clock edges under reset, before cycle 0."""
-
 Words = Sequence[int] | np.ndarray
 """Contents of a memory, from address 0; what is not given is zero."""
 
@@ -71,11 +65,6 @@ class Trace:
     def end(self, forever: int) -> int:
         """The cycle after the last."""
         return forever if self.cycles is None else self.start + self.cycles
-
-
-def trace_time(cycle: int) -> int:
-    """When a cycle begins in waveforms, in nanoseconds."""
-    return (cycle + RESET_CYCLES - 1) * PERIOD_NS
 
 
 class Simulation(Protocol):

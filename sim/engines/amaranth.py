@@ -12,7 +12,8 @@ from amaranth.sim import Simulator
 from golden.errors import WeftError, make_folder_for
 from hdl.memory import Memories
 from sim import recorder
-from sim.engines import PERIOD_NS, RESET_CYCLES, Factory, Trace, Words, trace_time
+from sim.clock import PERIOD_NS, RESET_CYCLES, trace_time
+from sim.engines import Factory, Trace, Words
 from sim.engines.image import words_of
 from sim.engines.vcd import Window
 

@@ -9,7 +9,7 @@ import numpy as np
 import pywellen
 
 from golden.errors import WeftError
-from sim.engines import PERIOD_NS, RESET_CYCLES
+from sim.clock import PERIOD_NS, RESET_CYCLES
 
 UNDEFINED = -1
 """What a signal is worth in a cycle in which it has no value."""
