@@ -23,7 +23,7 @@ from hdl import mac, numbers, table
 from hdl.memory import Memories
 from hdl.stream import CreditQueue, Tags, beat, delay
 from hdl.table import Lookup, table_words
-from hdl.units.unit import Work, check_jobs, moved, pack_row, pack_rows, row_address, row_count
+from hdl.units.unit import Work, check_jobs, moved, pack_row, pack_rows, parameter_rom, row_address
 
 SHIFT_BITS = 4
 """Left shift of |x|; the largest moves whatever is not zero out of the table."""
@@ -106,9 +106,7 @@ class Activation(wiring.Component):
             if not isinstance(self._form, Fixed) or self._form.width > MANTISSA_BITS:
                 raise ValueError(f"unit {name}: GELU cannot work on {self._form}")
             members["mul"] = Out(mac.Multiply(lanes))
-            self._parameters = memories.rom(
-                f"{name}.parameters", SHIFT_BITS, row_count(*self._places), synchronous=False
-            )
+            self._parameters = parameter_rom(memories, name, SHIFT_BITS, *self._places)
             self._lookups = [
                 Lookup(tables.gelu_tail(), f"{name}.gelu{k}", memories) for k in range(lanes)
             ]

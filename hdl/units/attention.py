@@ -25,7 +25,7 @@ from hdl.normalise import Normalise
 from hdl.requantise import SCALE_BITS, Requantise
 from hdl.softmax import Softmax
 from hdl.stream import Tags, beat
-from hdl.units.unit import row_address, row_count
+from hdl.units.unit import parameter_rom, row_address
 from hdl.weighted_sum import WeightedSum
 
 WIDE_BITS = 2 * MANTISSA_BITS
@@ -106,8 +106,7 @@ class Attention(wiring.Component):
         self._normalise = Normalise(name, shape, memories)
         self._rows, self._row, self._rom = (len(jobs), layers), row_layout(job), None
         if self._row.size:
-            depth = row_count(*self._rows)
-            self._rom = memories.rom(f"{name}.parameters", self._row.size, depth, synchronous=False)
+            self._rom = parameter_rom(memories, name, self._row.size, *self._rows)
         members = {
             "q": In(stream.Signature(beat(lanes, job.query, tags))),
             "k": In(stream.Signature(beat(lanes, job.key, tags))),

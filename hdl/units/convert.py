@@ -19,8 +19,8 @@ from hdl.units.unit import (
     moved,
     pack_row,
     pack_rows,
+    parameter_rom,
     row_address,
-    row_count,
 )
 
 
@@ -82,9 +82,7 @@ class Convert(wiring.Component):
         self._rows = len(jobs), layers
         self._parameters = None
         if _has_parameters(self._stage):
-            self._parameters = memories.rom(
-                f"{name}.parameters", SHIFT.width, row_count(*self._rows), synchronous=False
-            )
+            self._parameters = parameter_rom(memories, name, SHIFT.width, *self._rows)
         super().__init__(
             {
                 "i": In(stream.Signature(beat(lanes, self._stage.source, tags))),
@@ -108,10 +106,10 @@ class Convert(wiring.Component):
         row = Signal(signed(SCALE_BITS))
         if self._parameters is not None:
             m.submodules.parameters = parameters = self._parameters
-            address = row_address(i.p.tag, *self._rows)
-            if len(address):
-                m.d.comb += parameters.addr.eq(address)
-            m.d.comb += row.eq(parameters.data.as_signed())
+            m.d.comb += [
+                parameters.addr.eq(row_address(i.p.tag, *self._rows)),
+                row.eq(parameters.data.as_signed()),
+            ]
         if isinstance(stage.source, Block):
             scale = row - i.p.exponent if to_fixed else i.p.exponent
         else:

@@ -28,7 +28,7 @@ from hdl.replay import Replay
 from hdl.requantise import SCALE_BITS, Requantise
 from hdl.stream import Tags, beat, delay
 from hdl.units.matrices import Geometry, image
-from hdl.units.unit import Work, check_jobs, moved, row_address, row_count
+from hdl.units.unit import Work, check_jobs, moved, parameter_rom, row_address, row_count
 from hdl.weights import weight_source
 
 __all__ = ["Linear", "image", "latency"]
@@ -100,9 +100,7 @@ class Linear(wiring.Component):
         self._source = weight_source(
             source, f"{name}.weights", word, geometry.depth, geometry.most, memories
         )
-        self._parameters = memories.rom(
-            f"{name}.parameters", width, row_count(*self._places), synchronous=False
-        )
+        self._parameters = parameter_rom(memories, name, width, *self._places)
         outside = self._source.signature.members
         extra = {port: outside[port] for port in ("requests", "weights") if port in outside}
         super().__init__(

@@ -31,7 +31,7 @@ from hdl.requantise import SCALE_BITS, Requantise
 from hdl.square_sum import SquareSum
 from hdl.stream import Queue, Tags, beat, beats, delay
 from hdl.table import Lookup
-from hdl.units.unit import SHIFT, Work, check_jobs, moved, row_address, row_count
+from hdl.units.unit import SHIFT, Work, check_jobs, moved, parameter_rom, row_address
 
 __all__ = ["Norm", "image", "interval", "latency"]
 
@@ -82,9 +82,7 @@ class Norm(wiring.Component):
         stage = self._stage
         if stage.source.width > MANTISSA_BITS:
             raise ValueError(f"{stage.name}: {stage.source} is wider than a factor")
-        self._parameters = memories.rom(
-            f"{name}.parameters", row_layout(stage).size, row_count(*self._rows), synchronous=False
-        )
+        self._parameters = parameter_rom(memories, name, row_layout(stage).size, *self._rows)
         self._lookup = Lookup(tables.root(stage.size), f"{name}.root", memories)
         super().__init__(
             {
@@ -156,8 +154,7 @@ class Norm(wiring.Component):
         fixed = isinstance(stage.source, Fixed)
         wait = late - (1 if fixed else epsilon.LATENCY)
         address = row_address(self.i.p.tag, *self._rows)
-        if len(address):
-            m.d.comb += self._parameters.addr.eq(delay(m, address, wait, "row"))
+        m.d.comb += self._parameters.addr.eq(delay(m, address, wait, "row"))
         row = row_layout(stage)(self._parameters.data)
         offset = Const(tables.norm_exponent(stage.size) - tables.UNIT, SHIFT)
         if isinstance(stage.format, Fixed):

@@ -18,8 +18,8 @@ from hdl.units.unit import (
     moved,
     pack_row,
     pack_rows,
+    parameter_rom,
     row_address,
-    row_count,
 )
 
 
@@ -78,9 +78,7 @@ class Residual(wiring.Component):
         self._rows = len(jobs), layers
         self._parameters = None
         if isinstance(self._stage.branch, Block):
-            self._parameters = memories.rom(
-                f"{name}.parameters", SHIFT.width, row_count(*self._rows), synchronous=False
-            )
+            self._parameters = parameter_rom(memories, name, SHIFT.width, *self._rows)
         super().__init__(
             {
                 "x": In(stream.Signature(beat(lanes, self._stage.format, tags))),
@@ -133,9 +131,7 @@ class Residual(wiring.Component):
         """A register stage that aligns the branch: (valid, (tag, first, last), pairs to add)."""
         x, branch = self.x, self.branch
         m.submodules.parameters = parameters = self._parameters
-        address = row_address(x.p.tag, *self._rows)
-        if len(address):
-            m.d.comb += parameters.addr.eq(address)
+        m.d.comb += parameters.addr.eq(row_address(x.p.tag, *self._rows))
         width = self._stage.branch.width + MAX_LEFT
         bits = (width + 1).bit_length()
         # The branch starts MAX_LEFT places up, so that one right shift serves both directions.

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.numbers import Block, Fixed
 from golden.plan import Stage, format_signature
+from hdl.memory import Memories, Rom
 from hdl.stream import Queue
 
 
@@ -26,6 +27,11 @@ def row_address(tag, jobs: int, layers: int) -> Value:
     layer = Value.cast(tag.layer)[: layer_bits(layers)]
     pad = Const(0, layer_bits(layers) - len(layer))
     return Cat(layer, pad, Value.cast(tag.job)[: layer_bits(jobs)])
+
+
+def parameter_rom(memories: Memories, name: str, width: int, jobs: int, layers: int) -> Rom:
+    """The memory of the unit ``name`` with a row a job and layer: see :func:`row_address`."""
+    return memories.rom(f"{name}.parameters", width, row_count(jobs, layers), synchronous=False)
 
 
 def pack_row(fields: Iterable[tuple[int, object]]) -> int:
