@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from golden.errors import WeftError
 from golden.layout import heads_per_beat
-from golden.plan import Attention, Linear, Plan, Stage, stage_macs
+from golden.plan import Plan
 from golden.schedule import SCHEDULES, WEIGHTS, Schedule, Unit, sections
+from golden.stage import Attention, Linear, Stage, stage_macs
 
 MAX_LANES = 16
 """Widest beat the balancer chooses: wider ones cost fabric and save few cycles at these sizes."""

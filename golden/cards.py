@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from golden.plan import (
-    Activation,
-    Attention,
-    Embed,
-    Linear,
-    Plan,
-    Sample,
-    Section,
-    Stage,
-    stage_macs,
-)
+from golden.plan import Plan, Section
 from golden.schedule import Schedule, Unit, input_size
+from golden.stage import Activation, Attention, Embed, Linear, Sample, Stage, stage_macs
 
 LAST_POSITION = 1 << 30
 

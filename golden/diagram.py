@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from golden.cards import LAST_POSITION, Card, cards, named_sections
-from golden.plan import Plan, Section, Stage
+from golden.plan import Plan, Section
 from golden.schedule import Schedule
+from golden.stage import Stage
 
 CARD = (200, 98)
 GAP = (16, 46)

@@ -16,7 +16,8 @@ from golden.errors import WeftError
 from golden.graph import INPUT, Graph, Node, lower
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format, fitting_fraction, quantise
-from golden.plan import (
+from golden.plan import Plan, Section
+from golden.stage import (
     Activation,
     Attention,
     Convert,
@@ -24,10 +25,8 @@ from golden.plan import (
     Exponent,
     Linear,
     Norm,
-    Plan,
     Residual,
     Sample,
-    Section,
     Stage,
 )
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.layout import head_order
-from golden.plan import Attention, Embed, Linear, Plan, Sample, Section, Stage
+from golden.plan import Plan, Section
+from golden.stage import Attention, Embed, Linear, Sample, Stage
 
 SCHEDULES = ("folded", "pipelined")
 WEIGHTS = ("rom", "wires", "stream")

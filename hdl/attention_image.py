@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from golden import plan, tables
+from golden import tables
 from golden.numbers import MANTISSA_BITS, MAX_RIGHT, Block, Fixed
+from golden.stage import Attention as Stage
 from hdl.attention_scores import SHIFT_BITS
 from hdl.attention_shape import Shape
 from hdl.requantise import SCALE_BITS
@@ -18,7 +19,7 @@ WEIGHT_UNIT = tables.UNIT - 1
 """A sum times a reciprocal counts ``2**-WEIGHT_UNIT`` of the values' unit."""
 
 
-def check(name: str, jobs: Sequence[plan.Attention], layers: int, streams: int, tags: Tags) -> None:
+def check(name: str, jobs: Sequence[Stage], layers: int, streams: int, tags: Tags) -> None:
     """Whether the jobs can share a unit.
 
     Raises
@@ -43,7 +44,7 @@ def check(name: str, jobs: Sequence[plan.Attention], layers: int, streams: int, 
             raise ValueError(f"unit {name}: {count} {what} do not fit a tag of {bits} bits")
 
 
-def row_layout(job: plan.Attention) -> data.StructLayout:
+def row_layout(job: Stage) -> data.StructLayout:
     """A row of the parameter memory; what comes with the vectors is not in it.
 
     shift: of scores. scale: of Requantise, or of it and a block's exponent together.
@@ -56,14 +57,14 @@ def row_layout(job: plan.Attention) -> data.StructLayout:
     return data.StructLayout(row)
 
 
-def _shift(job: plan.Attention) -> int:
+def _shift(job: Stage) -> int:
     shift = -tables.SCORE_FRACTION - (job.query.exponent + job.key.exponent)
     if shift < 0:
         raise ValueError(f"{job.name}: scores of {job.query} and {job.key} would shift left")
     return min(shift, MAX_RIGHT)
 
 
-def _scale(job: plan.Attention) -> int:
+def _scale(job: Stage) -> int:
     if isinstance(job.value, Block):
         return job.format.exponent + WEIGHT_UNIT
     if isinstance(job.format, Block):
@@ -74,7 +75,7 @@ def _scale(job: plan.Attention) -> int:
     return min(shift, MAX_RIGHT)
 
 
-def image(name: str, jobs: Sequence[Sequence[plan.Attention]], lanes: int) -> dict[str, list[int]]:
+def image(name: str, jobs: Sequence[Sequence[Stage]], lanes: int) -> dict[str, list[int]]:
     """Words of the memories of the unit ``name`` from its stages [job][layer].
 
     Raises
@@ -86,7 +87,7 @@ def image(name: str, jobs: Sequence[Sequence[plan.Attention]], lanes: int) -> di
     layout = row_layout(template)
     values = {"shift": _shift, "scale": _scale}
 
-    def row(stage: plan.Attention) -> int:
+    def row(stage: Stage) -> int:
         return pack_row((values[field](stage), shape) for field, shape in layout.members.items())
 
     exp2 = table_words(tables.exp2())

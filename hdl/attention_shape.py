@@ -6,8 +6,9 @@ from functools import cached_property
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from golden import layout, plan, tables
+from golden import layout, tables
 from golden.numbers import Block
+from golden.stage import Attention as Stage
 from golden.stages.attention import VALUE_GUARD
 from hdl.stream import beats
 
@@ -21,7 +22,7 @@ class Shape:
     job: a template of the stages. lanes: elements of a beat, a power of two.
     """
 
-    job: plan.Attention
+    job: Stage
     lanes: int
 
     @cached_property

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from golden.numbers import Format
-from golden.plan import Plan, Section, Stage
+from golden.plan import Plan, Section
 from golden.schedule import Schedule, Unit, sections, value_order
+from golden.stage import Stage
 from hdl.memory import Memories
 from hdl.noise import Noise
 from hdl.noise_size import noise_size

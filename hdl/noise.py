@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import noise, tables
 from golden.numbers import MANTISSA_BITS, Fixed
-from golden.plan import Sample
+from golden.stage import Sample
 from golden.stages.sample import GUARD
 from hdl import gumbel, mac, requantise, table, threefry
 from hdl.gumbel import Bank, Gumbel

@@ -2,8 +2,9 @@
 
 import math
 
-from golden.plan import Plan, stage_macs
+from golden.plan import Plan
 from golden.schedule import Schedule, Unit, sections
+from golden.stage import stage_macs
 from hdl.gumbel import MOST_BEATS, Bank
 from hdl.noise import Size
 from hdl.threefry import stage_numbers

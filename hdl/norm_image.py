@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from golden import tables
 from golden.numbers import Fixed
-from golden.plan import Norm
+from golden.stage import Norm
 from golden.stages.norm import aligned_epsilon
 from hdl.table import table_words
 from hdl.units.unit import SHIFT, pack_row, pack_rows

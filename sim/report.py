@@ -10,8 +10,8 @@ import numpy as np
 
 from golden.accuracy import measure
 from golden.generate import Request
-from golden.plan import stage_macs
 from golden.schedule import Unit
+from golden.stage import stage_macs
 from golden.tokenizer import tokenizer_for
 from hdl.build import unit_jobs
 from hdl.weight_ports import weight_ports

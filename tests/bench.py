@@ -9,7 +9,7 @@ from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
 from golden.numbers import Vector
-from golden.plan import Format
+from golden.stage import Format
 from hdl.stream import beats
 
 TIMEOUT = 20_000

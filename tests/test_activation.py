@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
 
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Activation
+from golden.stage import Activation
 from golden.stages import Context
 from golden.stages.activation import execute
 from hdl.memory import Memories

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from golden.layout import head_order, heads_per_beat
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Attention as Stage
+from golden.stage import Attention as Stage
 from golden.stages import Context
 from golden.stages.attention import execute
 from hdl.attention_image import check as check_unit

@@ -9,8 +9,8 @@ import pytest
 
 from golden.balancer import MAX_LANES, linear_shape, make_schedule
 from golden.errors import WeftError
-from golden.plan import Attention, Linear
 from golden.schedule import SCHEDULES, sections
+from golden.stage import Attention, Linear
 from tests.plans import PLANS, budgets, everywhere, least, schedules
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Convert
+from golden.stage import Convert
 from golden.stages import Context
 from golden.stages.convert import execute
 from hdl.memory import Memories

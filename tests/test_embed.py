@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.numbers import Fixed
-from golden.plan import Embed
+from golden.stage import Embed
 from golden.stages import Context
 from golden.stages.embed import execute
 from hdl.memory import Memories

@@ -9,7 +9,8 @@ from golden.errors import WeftError
 from golden.generate import Request, generate, generate_all
 from golden.noise import noise_scale
 from golden.numbers import Fixed
-from golden.plan import Activation, Embed, Exponent, Linear, Plan, Sample, Section
+from golden.plan import Plan, Section
+from golden.stage import Activation, Embed, Exponent, Linear, Sample
 
 N_VOCAB, N_CTX, SIZE = 11, 8, 4
 STREAM, LOGITS = Fixed(16, 12), Fixed(16, 10)

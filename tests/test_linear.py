@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Exponent, Linear
+from golden.stage import Exponent, Linear
 from golden.stages import Context
 from golden.stages.linear import execute
 from hdl import adder, mac, requantise

@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 
 from golden.noise import noise_scale
 from golden.numbers import Fixed
-from golden.plan import Sample
+from golden.stage import Sample
 from golden.stages import Context
 from golden.stages.sample import scaled_noise
 from hdl.gumbel import Bank

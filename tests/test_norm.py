@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Exponent, Norm
+from golden.stage import Exponent, Norm
 from golden.stages import Context
 from golden.stages.norm import execute
 from hdl.memory import Memories

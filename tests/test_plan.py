@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from golden.numbers import Block, Fixed
-from golden.plan import Attention, Embed, Exponent, Linear, Norm, Plan, Sample, stage_macs
+from golden.plan import Plan
 from golden.quantize import Options, quantize
+from golden.stage import Attention, Embed, Exponent, Linear, Norm, Sample, stage_macs
 from tests.random_models import CONFIGS, random_checkpoint
 
 

@@ -10,9 +10,9 @@ from golden.errors import WeftError
 from golden.graph import lower
 from golden.model import Checkpoint
 from golden.numbers import Block, Fixed
-from golden.plan import Activation, Attention, Convert, Embed, Linear, Norm, Residual
 from golden.quantize import NUMBERS, Options, norm_format, quantize
 from golden.reference import sequence_logits
+from golden.stage import Activation, Attention, Convert, Embed, Linear, Norm, Residual
 from tests.random_models import BASE, CONFIGS, random_checkpoint, random_tokens
 
 CASES = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Residual
+from golden.stage import Residual
 from golden.stages import Context
 from golden.stages.residual import execute
 from hdl.memory import Memories

@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from golden import noise as golden_noise
 from golden.noise import noise_scale
 from golden.numbers import Block, Fixed, Vector, round_half_even
-from golden.plan import Sample as Stage
+from golden.stage import Sample as Stage
 from golden.stages import Context
 from golden.stages.sample import GUARD, execute, scaled_noise
 from hdl.mac import MultiplierArray, Multiply

@@ -5,8 +5,8 @@ import pytest
 
 from golden import noise, tables
 from golden.numbers import Block, Fixed, Vector
-from golden.plan import Activation, Attention, Convert, Embed, Exponent, Linear, Norm, Residual
-from golden.plan import Sample as SampleStage
+from golden.stage import Activation, Attention, Convert, Embed, Exponent, Linear, Norm, Residual
+from golden.stage import Sample as SampleStage
 from golden.stages import Context, activation, attention, convert, embed, linear, norm, residual
 from golden.stages import sample as sampling
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.numbers import Vector, limits, overflows, requantise
-from golden.plan import Stage
+from golden.stage import Stage
 
 
 @dataclass

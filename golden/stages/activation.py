@@ -4,7 +4,7 @@ import numpy as np
 
 from golden import tables
 from golden.numbers import Vector, round_half_even
-from golden.plan import Activation
+from golden.stage import Activation
 from golden.stages import Context
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Vector, round_half_even, saturate
-from golden.plan import Attention
+from golden.stage import Attention
 from golden.stages import Context
 
 SCORE_BITS = 24

@@ -1,7 +1,7 @@
 """A change of format."""
 
 from golden.numbers import Vector
-from golden.plan import Convert
+from golden.stage import Convert
 from golden.stages import Context
 
 

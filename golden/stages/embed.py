@@ -1,7 +1,7 @@
 """Embedding: the rows of two tables, added and saturated."""
 
 from golden.numbers import Vector, saturate
-from golden.plan import Embed
+from golden.stage import Embed
 from golden.stages import Context
 
 

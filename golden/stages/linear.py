@@ -1,7 +1,7 @@
 """Linear layer: exact integer dot products, then one requantisation."""
 
 from golden.numbers import Vector
-from golden.plan import Linear
+from golden.stage import Linear
 from golden.stages import Context
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from golden import tables
 from golden.numbers import Vector
-from golden.plan import Norm
+from golden.stage import Norm
 from golden.stages import Context
 
 

@@ -1,7 +1,7 @@
 """The residual stream: a saturating sum in a static format."""
 
 from golden.numbers import Vector, round_half_even, saturate
-from golden.plan import Residual
+from golden.stage import Residual
 from golden.stages import Context
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from golden import noise, tables
 from golden.numbers import Vector, round_half_even
-from golden.plan import Sample
+from golden.stage import Sample
 from golden.stages import Context
 
 GUARD = 4

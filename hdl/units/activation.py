@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Fixed
-from golden.plan import Activation as Stage
+from golden.stage import Activation as Stage
 from hdl import mac, numbers, table
 from hdl.memory import Memories
 from hdl.stream import CreditQueue, Tags, beat, delay

@@ -11,8 +11,8 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import plan
 from golden.numbers import MANTISSA_BITS, MAX_RIGHT, Block, Fixed
+from golden.stage import Attention as Stage
 from hdl import attention_scores, normalise, requantise, softmax, weighted_sum
 from hdl.attention_image import WEIGHT_UNIT, check, image, row_layout
 from hdl.attention_scores import Scores
@@ -34,7 +34,7 @@ WIDE_BITS = 2 * MANTISSA_BITS
 __all__ = ["Attention", "cycles", "image"]
 
 
-def cycles(job: plan.Attention, lanes: int, position: int) -> int:
+def cycles(job: Stage, lanes: int, position: int) -> int:
     """Cycles from the last beat of q, k and v accepted to the first beat of the answer at ``o``.
 
     Of a unit that is empty, when all products are accepted at once and the last beats of q, k and v
@@ -85,7 +85,7 @@ class Attention(wiring.Component):
     def __init__(
         self,
         name: str,
-        jobs: Sequence[plan.Attention],
+        jobs: Sequence[Stage],
         layers: int,
         streams: int,
         lanes: int,

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import Block, Fixed, Format
-from golden.plan import Convert as Stage
+from golden.stage import Convert as Stage
 from hdl import requantise
 from hdl.memory import Memories
 from hdl.requantise import SCALE_BITS, Requantise

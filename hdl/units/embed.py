@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.plan import Embed as Stage
+from golden.stage import Embed as Stage
 from hdl import numbers
 from hdl.memory import Memories
 from hdl.stream import Tags, beat, beats

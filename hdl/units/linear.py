@@ -20,7 +20,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format
-from golden.plan import Linear as Stage
+from golden.stage import Linear as Stage
 from hdl import adder, mac, requantise
 from hdl.adder import Adders
 from hdl.memory import Memories

@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.hdl import unsigned
 
 from golden.numbers import Block, Fixed
-from golden.plan import Linear as Stage
+from golden.stage import Linear as Stage
 from hdl.units.unit import SHIFT, pack_row, pack_rows
 from hdl.weights import Order, weight_words
 

@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format
-from golden.plan import Norm as Stage
+from golden.stage import Norm as Stage
 from hdl import epsilon, mac, numbers, requantise, square_sum
 from hdl.epsilon import AlignEpsilon
 from hdl.memory import Memories

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import MAX_LEFT, Block, Fixed, Format
-from golden.plan import Residual as Stage
+from golden.stage import Residual as Stage
 from hdl import numbers
 from hdl.memory import Memories
 from hdl.stream import Tags, beat

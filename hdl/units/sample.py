@@ -14,7 +14,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import MANTISSA_BITS, Fixed
-from golden.plan import Sample as Stage
+from golden.stage import Sample as Stage
 from golden.stages.sample import GUARD
 from hdl import noise
 from hdl.memory import Memories

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import Block, Fixed
-from golden.plan import Stage, format_signature
+from golden.stage import Stage, format_signature
 from hdl.memory import Memories, Rom
 from hdl.stream import Queue
 

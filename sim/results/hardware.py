@@ -9,8 +9,8 @@ from pathlib import Path
 
 from golden.generate import Request
 from golden.numbers import EXPONENT_BITS, MANTISSA_BITS, Block
-from golden.plan import Attention, stage_macs
 from golden.schedule import sections
+from golden.stage import Attention, stage_macs
 from sim import bench
 from sim.build import BUILD, Design, Target, build, make_design
 from sim.compare import ACCEPT

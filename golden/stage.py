@@ -1,0 +1,226 @@
+"""The stages that a plan is made of: operations on integer vectors, with their weights and formats.
+
+A stage is a frozen dataclass; ``golden/stages`` executes it, ``hdl/units`` builds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
+
+from golden.numbers import MANTISSA_BITS, Block, Fixed, Format
+
+
+def format_signature(form: Format) -> str:
+    """Width and kind of a format; the exponent of ``Fixed`` is a value, not part of the shape."""
+    return f"{'fixed' if isinstance(form, Fixed) else 'block'}{form.width}"
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One operation: reads the values ``inputs``, writes the value ``output``."""
+
+    kind: ClassVar[str]
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+    @property
+    def output_size(self) -> int:
+        """Elements of the output vector."""
+        raise NotImplementedError
+
+    @property
+    def input_size(self) -> int:
+        """Elements of each input vector."""
+        return self.output_size
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of weights (attention adds its own by position)."""
+        return 0
+
+    def signature(self) -> dict:
+        """Names, shapes and kinds of format: all that gateware of this stage may depend on."""
+        return {"kind": self.kind} | {
+            f.name: _signature_of(getattr(self, f.name)) for f in fields(self)
+        }
+
+
+def _signature_of(value):
+    if isinstance(value, np.ndarray):
+        return list(value.shape)
+    if isinstance(value, Fixed | Block):
+        return format_signature(value)
+    if isinstance(value, Exponent):
+        return "exponent"
+    return list(value) if isinstance(value, tuple) else value
+
+
+class Exponent(int):
+    """A power of two that is a value (loaded at run time), not part of the signature."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embed(Stage):
+    """Sum of a row of the token table [n_vocab, size] and of the position table [n_ctx, size]."""
+
+    kind: ClassVar[str] = "embed"
+    tokens: np.ndarray
+    positions: np.ndarray | None
+    format: Fixed
+
+    @property
+    def output_size(self) -> int:
+        return self.tokens.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Norm(Stage):
+    """RMS normalisation without gain: ``x / sqrt(mean(x**2) + eps)``.
+
+    ``size * eps = epsilon * 2**epsilon_exponent``, with an ``epsilon`` of 15 bits.
+    """
+
+    kind: ClassVar[str] = "norm"
+    size: int
+    epsilon: Exponent
+    epsilon_exponent: Exponent
+    source: Format
+    format: Format
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+    @property
+    def square_bits(self) -> int:
+        """Width of the exact unsigned sum of squares."""
+        return 2 * MANTISSA_BITS - 1 + (self.size - 1).bit_length()
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(Stage):
+    """Matrix [output, input] times vector: exact accumulator, one rounding."""
+
+    kind: ClassVar[str] = "linear"
+    weights: np.ndarray
+    weight_bits: int
+    weight_exponent: Exponent
+    source: Format
+    format: Format
+
+    @property
+    def output_size(self) -> int:
+        return self.weights.shape[0]
+
+    @property
+    def input_size(self) -> int:
+        return self.weights.shape[1]
+
+    @property
+    def macs(self) -> int:
+        return self.weights.size
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Width that no accumulator of this shape can exceed."""
+        size = self.weights.shape[1]
+        return MANTISSA_BITS + self.weight_bits - 1 + (size - 1).bit_length() + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Stage):
+    """Causal attention of every head over the last ``slots`` positions; inputs q, k, v.
+
+    The scale ``log2(e) / sqrt(d_head)`` is already in the weights of q: a score counts powers of
+    two.
+    """
+
+    kind: ClassVar[str] = "attention"
+    n_head: int
+    d_head: int
+    slots: int
+    query: Format
+    key: Format
+    value: Format
+    format: Format
+
+    @property
+    def output_size(self) -> int:
+        return self.n_head * self.d_head
+
+    def attended(self, position: int) -> int:
+        """Cached positions that a token at ``position`` attends to, itself included."""
+        return min(position + 1, self.slots)
+
+
+@dataclass(frozen=True, eq=False)
+class Activation(Stage):
+    """Elementwise ReLU or GELU; input and output share one format."""
+
+    kind: ClassVar[str] = "activation"
+    function: str
+    size: int
+    format: Format
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Residual(Stage):
+    """Saturating sum of the residual stream and a branch; a branch that is a block is rounded."""
+
+    kind: ClassVar[str] = "residual"
+    size: int
+    branch: Format
+    format: Fixed
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Convert(Stage):
+    """The same vector in another format."""
+
+    kind: ClassVar[str] = "convert"
+    size: int
+    source: Format
+    format: Format
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True, eq=False)
+class Sample(Stage):
+    """The next token: the largest of logit + temperature * Gumbel noise.
+
+    Ties go to the lowest id.
+    """
+
+    kind: ClassVar[str] = "sample"
+    n_vocab: int
+    source: Fixed
+
+    @property
+    def output_size(self) -> int:
+        return 1
+
+    @property
+    def input_size(self) -> int:
+        return self.n_vocab
+
+
+def stage_macs(stage: Stage, position: int) -> int:
+    """Multiply-accumulates of one stage for a token at ``position``."""
+    if isinstance(stage, Attention):
+        return 2 * stage.output_size * stage.attended(position)
+    return stage.macs
