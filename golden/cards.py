@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from golden.plan import Plan, Section
 from golden.schedule import Schedule, Unit, input_size
 from golden.stage import Activation, Attention, Embed, Linear, Sample, Stage, stage_macs
+from golden.words import counted
 
 LAST_POSITION = 1 << 30
 
@@ -53,7 +54,7 @@ def shape(stage: Stage) -> str:
     if isinstance(stage, Embed):
         return "{:,} × {:,}".format(*stage.tokens.shape)
     if isinstance(stage, Attention):
-        return f"{stage.n_head} × {stage.d_head}, {stage.slots} slots"
+        return f"{stage.n_head} × {stage.d_head}, {counted(stage.slots, 'slot')}"
     size = f"{stage.n_vocab if isinstance(stage, Sample) else stage.output_size:,}"
     return f"{size}, {stage.function}" if isinstance(stage, Activation) else size
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from golden.errors import WeftError
+from golden.words import counted
 
 POSITIONS = ("learned", "none")
 ACTIVATIONS = ("relu", "gelu")
@@ -167,7 +168,7 @@ class Checkpoint:
             _check_tensor(name, self.tensors[name], shape)
         if len(self.vocabulary) != self.config.n_vocab:
             raise WeftError(
-                f"the vocabulary lists {len(self.vocabulary)} tokens; "
+                f"the vocabulary lists {counted(len(self.vocabulary), 'token')}; "
                 f"expected {self.config.n_vocab}, one a row of tensor wte"
             )
         for twice in _duplicates(self.vocabulary):

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from golden.generate import Request
 from golden.tokenizer import Tokenizer
+from golden.words import counted
 
 TABLE_WIDTH = 110
 """Columns that the table of stages takes when nobody says how wide the screen is."""
@@ -75,12 +76,12 @@ def print_summary(report: dict, path: Path | str, console: Console) -> None:
     accuracy = report["accuracy"]
     flags = ", ".join(report["saturated"]) or "none"
     for line in (
-        f"{report['tokens']:,} tokens in, {report['sampled']:,} sampled; "
-        f"{report['compared']:,} values compared with the integer model, "
+        f"{counted(report['tokens'], 'token')} in, {report['sampled']:,} sampled; "
+        f"{counted(report['compared'], 'value')} compared with the integer model, "
         f"{report['mismatches']} mismatches; overflows: {flags}",
         f"cycles a token: {cycles['first']} first, {cycles['mean']:.1f} mean, {cycles['max']} max; "
         f"throughput {report['throughput_cycles_per_token']:.1f} with "
-        f"{report['options']['streams']} stream(s); bound "
+        f"{counted(report['options']['streams'], 'stream')}; bound "
         f"{bound[bound['binding'] + '_cycles']:.1f} ({bound['binding']}), "
         f"utilisation {report['utilisation']:.1%}",
         f"integer against float model on this text: {accuracy['nll_difference']:+.4f} nats a "

@@ -18,6 +18,7 @@ import safetensors.numpy
 from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig, check_names
 from golden.tokenizer import BOS, is_character_vocabulary
+from golden.words import counted
 
 COMMITTED = Path(__file__).with_suffix(".safetensors")
 """The checkpoint that Weft carries, made by ``python -m golden train`` without any option."""
@@ -151,8 +152,9 @@ def _check_shapes(shapes: Shapes, expected: Mapping[str, tuple[int, int]]) -> No
 def _vocabulary(characters: str, n_vocab: int) -> tuple[str, ...]:
     if len(characters) != n_vocab - 1:
         raise WeftError(
-            f"tensor wte has {n_vocab} rows, but its metadata vocab lists {len(characters)} "
-            f"characters (a to z if absent); expected {n_vocab - 1}, and BOS, which is not listed"
+            f"tensor wte has {counted(n_vocab, 'row')}, but its metadata vocab lists "
+            f"{counted(len(characters), 'character')} (a to z if absent); "
+            f"expected {n_vocab - 1}, and BOS, which is not listed"
         )
     return (*characters, BOS)
 

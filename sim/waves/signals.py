@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from golden.numbers import Format
 from golden.schedule import Schedule, sections
+from golden.words import counted
 from sim.build import Design
 
 TOKENS = ("accept", "epilogue_sample")
@@ -102,5 +103,5 @@ def _formats(design: Design) -> dict[tuple[str, str], Format | None]:
 
 
 def _title(model: str, schedule: Schedule) -> str:
-    streams = f"{schedule.streams} stream" + ("s" if schedule.streams > 1 else "")
-    return f"{model} · {schedule.name}, {schedule.multipliers} multipliers, {streams}"
+    multipliers = counted(schedule.multipliers, "multiplier")
+    return f"{model} · {schedule.name}, {multipliers}, {counted(schedule.streams, 'stream')}"
