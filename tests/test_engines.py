@@ -81,7 +81,7 @@ def test_missing_and_overlong_memories_are_named(name, tmp_path):
     image = bench_image(simulation.design, TOY, WANTED)
     with pytest.raises(WeftError, match=r"no words for the memory toy\.rows"):
         list(simulation.run({k: v for k, v in image.items() if k != "toy.rows"}, tmp_path))
-    with pytest.raises(WeftError, match=r"toy\.rows: 65 words were given and it holds 64"):
+    with pytest.raises(WeftError, match=r"toy\.rows: 65 words given and it holds 64"):
         list(simulation.run(image | {"toy.rows": [0] * 65}, tmp_path))
 
 
@@ -137,6 +137,18 @@ def test_cache_makes_once(tmp_path):
     for _ in range(2):
         assert (cache.cached(tmp_path / "made", make) / "file").read_text() == "x"
     assert len(calls) == 1
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    dead, alive, other = (tmp_path / name for name in (".dead.x1_y", ".alive.x1_y", ".other.y"))
+    for folder in (dead, alive, other):
+        folder.mkdir()
+    (tmp_path / ".dead.lock").touch()
+    with cache._lock(tmp_path / ".alive.lock"):
+        cache.cached(tmp_path / "made", lambda folder: None)
+    assert not dead.exists()
+    assert alive.exists()
+    assert other.exists()  # no lock: it is not of this cache
 
 
 def test_another_design_is_another_verilog(tmp_path):

@@ -1,7 +1,8 @@
 """Results of slow tools, kept in folders that are named after everything they depend on.
 
 A folder is made under another name and renamed when it is complete, so that it is there whole or
-not at all. Processes that want the same one wait for the first and then share it.
+not at all. Processes that want the same one wait for the first and then share it. What a process
+left behind that was killed is removed by the next that makes something.
 """
 
 import contextlib
@@ -54,6 +55,7 @@ def cached(folder: Path, make: Callable[[Path], None], what: str = "") -> Path:
     if folder.is_dir():
         return folder
     make_folder_for(folder)
+    _remove_abandoned(folder.parent)
     with _lock(folder.with_name(f".{folder.name}.lock")):
         if folder.is_dir():
             return folder
@@ -68,10 +70,19 @@ def cached(folder: Path, make: Callable[[Path], None], what: str = "") -> Path:
     return folder
 
 
+def _remove_abandoned(cache: Path) -> None:
+    """Remove the temporary folders whose makers are dead: these hold their locks no longer."""
+    for temporary in cache.glob(".*.*/"):
+        lock = temporary.with_suffix(".lock")
+        if lock.exists():
+            with contextlib.suppress(BlockingIOError), _lock(lock, fcntl.LOCK_NB):
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _lock(path: Path, wait: int = 0) -> Iterator[None]:
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | wait)
         yield
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.errors import WeftError, write_whole
+from golden.words import counted
 from hdl.memory import verilog_name
 
 
@@ -31,7 +32,7 @@ def words_of(image: Mapping, name: str, depth: int):
         raise WeftError(f"the image has no words for the memory {name}; it has {_names(image)}")
     words = image[name]
     if len(words) > depth:
-        raise WeftError(f"memory {name}: {len(words)} words were given and it holds {depth}")
+        raise WeftError(f"memory {name}: {counted(len(words), 'word')} given and it holds {depth}")
     return words
 
 
