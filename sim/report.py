@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import tomllib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,10 +20,11 @@ from sim import tools
 from sim.build import Design, Target
 from sim.compare import ACCEPT, SAMPLE
 from sim.session import Outcome
+from sim.setup.paths import ROOT
 from sim.workload import Sampling
 
-VERSION = "0.1.0"
-"""Of Weft; that of pyproject.toml, held to it by a test."""
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+"""Of Weft."""
 
 ACCURACY_TOKENS = 512
 """Tokens of the run on which float accuracy is measured, at the most."""

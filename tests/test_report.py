@@ -3,9 +3,18 @@
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from sim.report import VERSION
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_the_version_is_that_of_the_project():
-    project = Path(__file__).parent.parent / "pyproject.toml"
-    assert tomllib.loads(project.read_text())["project"]["version"] == VERSION
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+
+
+@pytest.mark.parametrize("folder", ["golden", "hdl", "sim", "boards"])
+def test_it_is_said_once(folder):
+    files = [file for file in (ROOT / folder).rglob("*.py") if VERSION in file.read_text()]
+    assert files == []
