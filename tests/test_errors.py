@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -6,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from golden.errors import WeftError, make_folder_for, reporting_errors, write_whole
+from golden.errors import (
+    Ended,
+    OptionError,
+    WeftError,
+    check_writable,
+    make_folder_for,
+    reporting_errors,
+    write_whole,
+)
+from golden.words import counted
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,6 +42,51 @@ def test_interrupt_is_quiet(capsys):
         body()
     assert end.value.code == 130
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_leaves_every_block(capsys, number):
+    seen = []
+
+    @reporting_errors()
+    def body():
+        try:
+            signal.raise_signal(number)
+        except Exception:
+            seen.append("handled as a mere error")
+        finally:
+            signal.raise_signal(number)  # a second one changes nothing
+            seen.append("cleared up")
+
+    with pytest.raises(SystemExit) as end:
+        body()
+    assert end.value.code == 128 + number
+    assert seen == ["cleared up"]
+    assert capsys.readouterr() == ("", "")
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with reporting_errors():
+            signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(SystemExit), reporting_errors():
+            raise Ended(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_option_error_tells_option_and_problem():
+    error = OptionError("names", "is 0; expected at least 1")
+    assert (str(error), error.option) == ("names is 0; expected at least 1", "names")
+    assert error.exit_status == 2
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 names"), (1, "1 name"), (1600, "1,600 names")])
+def test_counted(number, text):
+    assert counted(number, "name") == text
 
 
 def test_defects_keep_their_traceback():
@@ -100,6 +155,34 @@ def test_write_whole_over_a_folder(tmp_path):
     with pytest.raises(WeftError, match=f"cannot write x in the folder {tmp_path}"):
         write_whole(tmp_path / "x", b"")
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_that_can_be_written(tmp_path):
+    (tmp_path / "old").write_bytes(b"old")
+    for name in ("new", "old", "a/b/new"):
+        check_writable(tmp_path / name)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.rglob("*")] == [("old", b"old")]
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("file/x", "cannot write x in the folder .*/file: Not a directory"),
+        ("file/a/x", "cannot write x in the folder .*/file/a: Not a directory"),
+        ("folder", "folder is a folder; expected the name of a file"),
+        ("/dev/null", "/dev/null is no ordinary file; expected the name of a file"),
+        ("/proc/x", "cannot write x in the folder /proc: "),
+        ("/proc/a/b/x", "cannot write x in the folder /proc/a/b: "),
+        ("x" * 256, "cannot write x{256} in the folder .*: File name too long"),
+        ("a/" + "x" * 256, "cannot write x{256} in the folder .*/a: File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_written(tmp_path, path, sentence):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(WeftError, match=sentence):
+        check_writable(tmp_path / path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_disk_full_names_the_folder(tmp_path):
