@@ -4,29 +4,30 @@
 PYTHON ?= python3
 JOBS ?= auto
 
-# Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed.
-option.MODEL       := --model        # preset: microgpt (default), ailang
+# Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed. Behind the # stands what
+# `make help` says.
+option.MODEL       := --model        # preset: microgpt, ailang; default microgpt
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
-option.NAMES       := --names        # how many names (texts) to generate
-option.TOKENS      := --tokens       # how many tokens at most
-option.PROMPT      := --prompt       # text to go on from
-option.TEMPERATURE := --temperature  # 0 is greedy; else from 1/64 to 8
-option.SEED        := --seed         # same seed, same result
-option.ENGINE      := --engine       # verilator (default), icarus, amaranth
-option.NUMBERS     := --numbers      # activations: fixed (default) or block
-option.SCHEDULE    := --schedule     # folded (default) or pipelined
-option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use
-option.LANES       := --lanes        # elements of a beat, at most
-option.STREAMS     := --streams      # sequences in flight at once
-option.WEIGHTS     := --weights      # where weights come from: rom, wires, stream
-option.TRACE       := --trace        # record waveforms: vcd or fst
-option.TAPS        := --taps         # write every compared value to this .npz file
-option.FROM        := --from         # first cycle to show
-option.CYCLES      := --cycles       # how many cycles to show
-option.DATA        := --data         # text file, one name a line
-option.STEPS       := --steps        # training steps
-option.FAMILY      := --family       # chips: xc7 (default), ecp5, ice40, gowin
-option.OUTPUT      := --output       # file to write
+option.NAMES       := --names        # how many names (texts); default 20, for wave 1, for accuracy 1000
+option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
+option.PROMPT      := --prompt       # text to go on from; default empty
+option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
+option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
+option.ENGINE      := --engine       # verilator, icarus, amaranth; default verilator
+option.NUMBERS     := --numbers      # activations: fixed, block; default fixed
+option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer; default folded
+option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up to 16384; default 64
+option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
+option.STREAMS     := --streams      # sequences in flight at once, up to 1024; default 1
+option.WEIGHTS     := --weights      # where weights come from: rom, wires, stream; default rom
+option.TRACE       := --trace        # waveform: vcd, fst; default: none, for wave fst (amaranth: vcd)
+option.TAPS        := --taps         # write every compared value to this .npz file; default: none
+option.FROM        := --from         # first cycle to show; default 0
+option.CYCLES      := --cycles       # how many cycles to show; default: three tokens
+option.DATA        := --data         # text file, one name a line; default: the names in golden/data
+option.STEPS       := --steps        # training steps; default 20000
+option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default xc7
+option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md
 
 machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
@@ -105,9 +106,11 @@ pytest     = -n $(JOBS) --maxprocesses=8 --dist=worksteal
 # Tests that run whole simulations: they reach golden/ and hdl/ too, but mostly through the build cache.
 simulators := bench cocotb compare core core_shapes engines results session setup stream_weights synthesis tools wave
 
-# $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest.
-cli    = @$(run) -m $(1) $(foreach name,$(options.$@),$(call given,$(name))) $(ARGS)
-given  = $(if $(strip $(value $(1))),$(firstword $(option.$(1)))='$(subst ','\'',$(value $(1)))')
+# $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest. An empty
+# one is passed if it was typed. WEFT_MAKE lets the program call options as they were typed here.
+cli    = @WEFT_MAKE='$@ $(options.$@)' $(run) -m $(1) $(foreach name,$(options.$@),$(call given,$(name))) $(ARGS)
+given  = $(if $(call typed,$(1))$(strip $(value $(1))),$(firstword $(option.$(1)))='$(subst ','\'',$(value $(1)))')
+typed  = $(filter command,$(firstword $(origin $(1))))
 
 names := $(patsubst option.%,%,$(filter option.%,$(.VARIABLES)))
 unexport $(names)
@@ -115,8 +118,8 @@ unexport $(names)
 # A variable that the targets do not take is a mistake (NAME for NAMES), and is not passed over in silence.
 goals   := $(or $(MAKECMDGOALS),help)
 takes   := $(foreach goal,$(goals),$(options.$(goal)))
-typed   := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
-strange := $(filter-out $(takes) $(common) MAKEFLAGS MAKEOVERRIDES -*-%,$(typed))
+present := $(foreach name,$(.VARIABLES),$(if $(call typed,$(name)),$(name)))
+strange := $(filter-out $(takes) $(common) MAKEFLAGS MAKEOVERRIDES -*-%,$(present))
 ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(takes) ARGS; `make help` tells more)
 endif

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from golden.errors import WeftError
+from golden.errors import OptionError
 from golden.layout import heads_per_beat
 from golden.plan import Plan
 from golden.schedule import SCHEDULES, WEIGHTS, Schedule, Unit, sections
@@ -184,9 +184,9 @@ def _own_unit(key: tuple[str, str], stage: Stage, share: int, widest: int) -> Un
 
 def _check(multipliers: int, streams: int, least: int) -> None:
     if multipliers < least:
-        raise WeftError(f"{multipliers} multipliers are too few; expected at least {least}")
+        raise OptionError("multipliers", f"is {multipliers}; expected at least {least}")
     if streams < 1:
-        raise WeftError(f"streams is {streams}; expected at least 1")
+        raise OptionError("streams", f"is {streams}; expected at least 1")
 
 
 DEFAULT_MULTIPLIERS = 64
@@ -210,10 +210,10 @@ def make_schedule(
     """
     makers = {"folded": folded, "pipelined": pipelined}
     if name not in makers:
-        raise WeftError(f"schedule is {name!r}; expected one of {', '.join(SCHEDULES)}")
+        raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
     if weights not in WEIGHTS:
-        raise WeftError(f"weights is {weights!r}; expected one of {', '.join(WEIGHTS)}")
+        raise OptionError("weights", f"is {weights!r}; expected one of {', '.join(WEIGHTS)}")
     widest = MAX_LANES if lanes is None else lanes
     if widest < 1 or widest & (widest - 1):
-        raise WeftError(f"lanes is {lanes}; expected a power of two")
+        raise OptionError("lanes", f"is {lanes}; expected a power of two")
     return replace(makers[name](plan, multipliers, streams, widest), weights=weights)

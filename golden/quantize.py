@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden import calibrate, tables
-from golden.errors import WeftError
+from golden.errors import OptionError
 from golden.graph import INPUT, Graph, Node, lower
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format, fitting_fraction, quantise
@@ -46,9 +46,10 @@ class Options:
     def __post_init__(self):
         if self.numbers not in NUMBERS:
             known = ", ".join(NUMBERS)
-            raise WeftError(f"numbers is {self.numbers!r}; expected one of {known}")
+            raise OptionError("numbers", f"is {self.numbers!r}; expected one of {known}")
         if not isinstance(self.weight_bits, int) or not 2 <= self.weight_bits <= MANTISSA_BITS:
-            raise WeftError(f"weight_bits is {self.weight_bits!r}; expected 2 to {MANTISSA_BITS}")
+            expected = f"2 to {MANTISSA_BITS}"
+            raise OptionError("weight_bits", f"is {self.weight_bits!r}; expected {expected}")
 
 
 def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
@@ -192,7 +193,8 @@ class _Quantizer:
             return Attention(name, inputs, name, c.n_head, c.d_head, slots, *sources, form)
         if node.kind == "activation":
             if self.block and c.activation == "gelu":
-                raise WeftError("GELU needs static formats; expected numbers 'fixed'")
+                problem = "is 'block', but GELU needs static formats; expected 'fixed'"
+                raise OptionError("numbers", problem)
             return Activation(name, inputs, name, c.activation, c.d_ff, sources[0])
         return Residual(name, inputs, name, c.d_model, sources[1], self.stream)
 

@@ -19,11 +19,10 @@ from hdl.core import Core
 from hdl.memory import Memories
 from sim import engines
 from sim.bench import Bench
+from sim.workload import REQUEST_DEPTH
 
 BUILD = Path("build")
 CACHE = BUILD / "cache" / "sim"
-REQUEST_DEPTH = 1 << 12
-"""Prompt tokens that one run can ask for, over all its sequences."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.errors import WeftError, make_folder_for, write_whole
+from golden.errors import OptionError, check_writable, write_whole
 from sim.compare import Checker
 
 
 def check_tap_file(path: Path) -> None:
     """Raise a WeftError, before any work, if ``path`` is no .npz file that can be written."""
     if path.suffix != ".npz":
-        raise WeftError(f"taps is {path}; expected a file name that ends in .npz")
-    make_folder_for(path)
+        raise OptionError("taps", f"is {path}; expected the name of a file that ends in .npz")
+    check_writable(path)
 
 
 def write_taps(path: Path, checker: Checker) -> None:

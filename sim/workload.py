@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from golden.errors import WeftError
+from golden.errors import OptionError, WeftError
 from golden.generate import Request
 from golden.model import Checkpoint
 from golden.noise import noise_scale
 from golden.tokenizer import tokenizer_for
+from golden.words import counted
 
 ENDLESS_TOKENS = 32
 """Tokens of a sequence when neither the model nor the user sets an end."""
 
 COOLEST, HOTTEST = 1 / 64, 8.0
 """Temperatures that the noise scale resolves; 0 is greedy."""
+
+TEMPERATURES = f"0 (greedy) or 1/64 to {HOTTEST:g}"
+
+REQUEST_DEPTH = 1 << 12
+"""Prompt tokens that one run can ask for, over all its sequences."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +34,9 @@ class Sampling:
     def __post_init__(self):
         greedy = self.temperature == 0
         if not greedy and not COOLEST <= self.temperature <= HOTTEST:
-            raise WeftError(
-                f"temperature is {self.temperature}; expected 0 (greedy) or 1/64 to {HOTTEST:g}"
-            )
+            raise OptionError("temperature", f"is {self.temperature:g}; expected {TEMPERATURES}")
         if not 0 <= self.seed < 1 << 32:
-            raise WeftError(f"seed is {self.seed}; expected 0 to {(1 << 32) - 1}")
+            raise OptionError("seed", f"is {self.seed}; expected 0 to {(1 << 32) - 1}")
 
 
 def make_requests(
@@ -45,19 +49,26 @@ def make_requests(
     """``names`` sequences that all start with ``prompt``; sequence k has number k.
 
     ``tokens`` limits what is sampled in each; without it a sequence ends by itself or with its
-    context.  Raises WeftError if the prompt has unknown characters or does not fit the context.
+    context.  Raises WeftError if the prompt has unknown characters or does not fit the context, or
+    if there are more prompts than one run takes.
     """
     if names < 1:
-        raise WeftError(f"names is {names}; expected at least 1")
+        raise OptionError("names", f"is {names}; expected at least 1")
     if tokens is not None and tokens < 1:
-        raise WeftError(f"tokens is {tokens}; expected at least 1")
+        raise OptionError("tokens", f"is {tokens}; expected at least 1")
     tokenizer = tokenizer_for(checkpoint)
     ids = (tokenizer.start, *tokenizer.encode(prompt))
     n_ctx = checkpoint.config.n_ctx
     if n_ctx is not None and len(ids) > n_ctx:
         raise WeftError(
-            f"the prompt {prompt!r} has {len(ids)} tokens with the start token; "
-            f"this model has positions for {n_ctx}"
+            f"the prompt {prompt!r} has {counted(len(ids), 'token')} with the start token; "
+            f"this model has {counted(n_ctx, 'position')}"
+        )
+    if names * len(ids) > REQUEST_DEPTH:
+        raise OptionError(
+            "names",
+            f"is {names:,}; expected at most {REQUEST_DEPTH // len(ids):,} with a prompt of "
+            f"{counted(len(ids), 'token')}, start token included",
         )
     return [
         Request(

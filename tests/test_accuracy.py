@@ -135,14 +135,15 @@ def test_the_command_says_where_texts_come_from(capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--model nope", "the model 'nope' is unknown"),
-        ("--numbers float", "numbers is 'float'; expected one of fixed, block"),
-        ("--weight-bits 99", "weight_bits is 99"),
-        ("--names 0", "--names"),
+        ("--model nope", "--model is 'nope'; expected one of microgpt, ailang"),
+        ("--numbers float", "--numbers is 'float'; expected one of fixed, block"),
+        ("--weight-bits 99", "--weight-bits is 99; expected a whole number from 2 to 16"),
+        ("--names 0", "--names is 0"),
         ("--data missing.txt", "cannot read missing.txt"),
         ("--model ailang --data x.txt", "is no model of characters"),
-        ("--model ailang --numbers block", "GELU needs static formats"),
-        ("--output .", "is a folder"),
+        ("--model ailang --numbers block", "--numbers is 'block', but GELU needs static formats"),
+        ("--output .", "--output is '.'; expected the name of a file that ends in .json"),
+        ("--output /proc/x.json", "cannot write x.json in the folder /proc"),
     ],
 )
 def test_mistakes(capsys, tmp_path, monkeypatch, options, sentence):

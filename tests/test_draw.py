@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +19,7 @@ from golden.schedule import SCHEDULES
 from tests.random_models import CONFIGS, random_checkpoint
 from tests.test_golden_main import golden, refused
 
+ROOT = Path(__file__).parents[1]
 MODELS = {
     "fixed": quantize(random_checkpoint(CONFIGS["microgpt"])),
     "block": quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
@@ -169,6 +173,16 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     assert "measured" not in Path("build/graph/microgpt.mmd").read_text()
 
 
+def test_drawing_needs_no_home(tmp_path):
+    command = [sys.executable, "-m", "golden", "graph"]
+    env = os.environ | {"HOME": "/proc", "PYTHONPATH": str(ROOT)}
+    env = {name: value for name, value in env.items() if not name.startswith(("MPL", "XDG"))}
+    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "writable directory" not in result.stderr
+    assert (tmp_path / "build/cache/matplotlib").is_dir()
+
+
 def test_measured_cycles_come_from_a_report_that_fits(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report = Path("build/sim/microgpt/report.json")
@@ -186,12 +200,14 @@ def test_measured_cycles_come_from_a_report_that_fits(capsys, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--model nope", "the model 'nope' is unknown"),
-        ("--schedule wide", "schedule is 'wide'; expected one of folded, pipelined"),
-        ("--multipliers 1", "1 multipliers are too few; expected at least 2"),
-        ("--streams 0", "streams is 0"),
-        ("--numbers half", "numbers is 'half'"),
+        ("--model nope", "--model is 'nope'; expected one of microgpt, ailang"),
+        ("--schedule wide", "--schedule is 'wide'; expected one of folded, pipelined"),
+        ("--multipliers 1", "--multipliers is 1; expected at least 2"),
+        ("--streams 0", "--streams is 0"),
+        ("--numbers half", "--numbers is 'half'"),
         ("--report missing.json", "cannot read missing.json"),
+        ("--output x.png", "--output is 'x.png'; expected the name of a file that ends in .svg"),
+        ("--output /proc/x.svg", "cannot write x.svg in the folder /proc"),
     ],
 )
 def test_mistakes(capsys, tmp_path, monkeypatch, options, sentence):

@@ -68,7 +68,7 @@ def test_options_shape_the_model(capsys, names):
     assert (config.n_layer, config.d_model, config.n_head) == (2, 6, 3)
     assert (config.n_ctx, config.d_ff, config.activation) == (4, 5, "gelu")
     assert "held-out loss" in out
-    assert "over 1 names" in out
+    assert "over 1 name\n" in out
     assert Path("c.png").exists()
 
 
@@ -106,29 +106,43 @@ def test_data_is_a_folder(capsys, names):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--steps", "0"), "'--steps'"),
-        (("--steps", "many"), "'--steps'"),
-        (("--seed", "-1"), "'--seed'"),
+        (("--steps", "0"), "--steps is 0; expected a whole number of at least 1"),
+        (("--steps", "many"), "--steps is 'many'; expected a whole number of at least 1"),
+        (("--seed", "-1"), "--seed is -1; expected a whole number from 0 to 4294967295"),
         (("--n-embd", "10"), "d_model 10 is not divisible by n_head 4"),
-        (("--activation", "tanh"), "'--activation'"),
+        (("--activation", "tanh"), "--activation is 'tanh'; expected one of relu, gelu"),
         (("--learning-rate", "nan"), "--learning-rate is nan; expected a positive number"),
         (("--learning-rate", "1e200"), "training diverged at step"),
-        (("--no-such-option",), "No such option: --no-such-option"),
+        (("--no-such-option",), "`python -m golden train --help` lists what there is"),
         (("--hold-out", "1"), "there are no names to train on"),
-        (("--output", "."), ". is a folder; expected the name of a file"),
-        (("--output", "names.txt"), "must be different files"),
-        (("--output", "same", "--picture", "same"), "must be different files"),
-        (("--output", "names.txt/x"), "in the folder names.txt"),
+        (("--output", ""), "--output is empty; expected the name of a file that ends in .safe"),
+        (("--output", "q.txt"), "--output is 'q.txt'; expected the name of a file that ends in"),
+        (("--picture", "q.svg"), "--picture is 'q.svg'; expected the name of a file that ends in"),
+        (("--output", "folder.safetensors"), "folder.safetensors is a folder; expected the name"),
+        (("--output", "names.txt/x.safetensors"), "in the folder names.txt"),
+        (("--output", "/proc/x/y.safetensors"), "in the folder /proc/x"),
+        (("--picture", "/proc/y.png"), "in the folder /proc"),
+        (("--output", f"{'x' * 250}.safetensors"), "File name too long"),
     ],
 )
 def test_bad_options(capsys, names, arguments, sentence):
+    Path("folder.safetensors").mkdir()
     status, out, err = golden(capsys, "train", "--data", names, *arguments)
     # A run that diverges has drawn its progress bar before it says so.
     assert (status, out) == (2, "")
     assert err.count("weft: ") == 1
     assert sentence in err.splitlines()[-1]
     assert names.read_text() == "anna\nbob\nzoë\n"
-    assert not list(names.parent.glob("**/*.safetensors"))
+    assert sorted(file.name for file in names.parent.rglob("*")) == [
+        "folder.safetensors", names.name,
+    ]  # fmt: skip
+
+
+def test_the_data_is_not_overwritten(capsys, names):
+    data = names.rename("names.safetensors")
+    told = refused(capsys, "train", "--data", data, "--output", data)
+    assert "must be different files" in told
+    assert data.read_text() == "anna\nbob\nzoë\n"
 
 
 def test_unknown_command(capsys):

@@ -178,7 +178,7 @@ def test_options_refused(options, sentence):
 
 
 def test_gelu_needs_static_formats():
-    with pytest.raises(WeftError, match="GELU needs static formats; expected numbers 'fixed'"):
+    with pytest.raises(WeftError, match="numbers is 'block', but GELU needs static formats"):
         plan_of("gelu", "block")
 
 

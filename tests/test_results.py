@@ -174,8 +174,10 @@ def test_anchors_are_what_their_sources_say():
 
 
 def test_a_folder_is_no_document(tmp_path):
-    result = CliRunner().invoke(app, ["results", "--output", str(tmp_path)])
-    assert "is a folder" in str(result.exception)
+    folder = tmp_path / "folder.md"
+    folder.mkdir()
+    result = CliRunner().invoke(app, ["results", "--output", str(folder)])
+    assert "folder.md is a folder" in str(result.exception)
 
 
 @pytest.mark.slow

@@ -68,8 +68,13 @@ def test_all_options_of_sim():
     assert set(words) == expected | {"-m", "sim", "run"}
 
 
-def test_option_without_a_value_is_not_passed():
-    assert command_line("sim", "PROMPT=", "SEED=1") == ["-m", "sim", "run", "--seed=1"]
+def test_an_option_that_is_typed_without_a_value_is_passed():
+    assert command_line("sim", "PROMPT=", "SEED=1") == ["-m", "sim", "run", "--prompt=", "--seed=1"]
+
+
+def test_an_empty_variable_of_the_shell_is_none(monkeypatch):
+    monkeypatch.setenv("SEED", "")
+    assert command_line("sim") == ["-m", "sim", "run"]
 
 
 def test_args_are_passed_as_they_are():

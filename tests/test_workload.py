@@ -49,8 +49,10 @@ def test_ends():
     [
         ({"names": 0}, "names is 0; expected at least 1"),
         ({"names": 1, "tokens": 0}, "tokens is 0; expected at least 1"),
-        ({"names": 1, "prompt": "a" * 16}, "has 17 tokens with the start token; .* 16"),
+        ({"names": 1, "prompt": "a" * 16}, "has 17 tokens with the start token; .* 16 positions"),
         ({"names": 1, "prompt": "aÄ"}, "Ä"),
+        ({"names": 4097}, "names is 4,097; expected at most 4,096 with a prompt of 1 token, start"),
+        ({"names": 1366, "prompt": "ab"}, "expected at most 1,365 with a prompt of 3 tokens"),
     ],
 )
 def test_what_cannot_be_asked_for(options, told):

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from boards.families import RESOURCES, Family, find_family
+from boards.families import FAMILIES, RESOURCES, Family, find_family
 from boards.synthesis import FABRIC, Part, synthesise
-from golden.errors import make_folder_for, write_whole
+from golden import checked
+from golden.errors import check_writable, write_whole
 from golden.schedule import Schedule
 from hdl.memory import Memories
 from sim.build import BUILD, Design, Target, make_design
@@ -26,29 +26,25 @@ VERSION = 1
 TABLE_WIDTH = 110
 
 
+@options.with_target
 def count(
-    model: options.Model = options.MODEL,
-    checkpoint: options.CheckpointFile = None,
-    numbers: options.Numbers = options.NUMBERS,
-    schedule: options.ScheduleName = options.SCHEDULE,
-    multipliers: options.Multipliers = options.MULTIPLIERS,
-    lanes: options.Lanes = None,
-    streams: options.Streams = 1,
-    weights: options.Weights = "rom",
-    family: Annotated[str, typer.Option(help="xc7, ecp5, ice40 or gowin.")] = "xc7",
+    target: Target,
+    family: Annotated[str, checked.choice(of=FAMILIES, help="Of chips.")] = "xc7",
     processes: Annotated[
-        int | None, typer.Option(help="Parts synthesised at once; all cores if none")
+        int | None, checked.whole(least=1, help="Parts synthesised at once; all cores if none.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Report; build/boards/<family>/<model>/count.json if none")
+        Path | None,
+        checked.file(
+            ends=(".json",), help="Report; build/boards/<family>/<model>/count.json if none."
+        ),
     ] = None,
 ) -> None:
     """Count DSP blocks, look-up tables, registers and memories, and list products in logic."""
-    chosen = find_family(family)
-    target = Target(model, checkpoint, numbers, schedule, multipliers, lanes, streams, weights)
-    output = output or BUILD / "boards" / family / model / "count.json"
-    make_folder_for(output)
+    output = output or BUILD / "boards" / family / target.model / "count.json"
+    check_writable(output)
     design = make_design(target)
+    chosen = find_family(family)
     found = count_design(design, chosen, processes or os.cpu_count() or 1)
     report = make_report(target, design, chosen, found)
     write_whole(output, (json.dumps(report, indent=2) + "\n").encode())

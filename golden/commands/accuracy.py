@@ -5,51 +5,48 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import typer
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from golden import data, zoo
+from golden import checked, data, zoo
 from golden.accuracy import SAMPLE_SEED, Accuracy, measure, sampled_texts
-from golden.errors import WeftError, make_folder_for, write_whole
+from golden.commands import options
+from golden.errors import WeftError, check_writable, write_whole
 from golden.model import Checkpoint
 from golden.quantize import WEIGHT_BITS, Options, quantize
 from golden.tokenizer import CharacterTokenizer, is_character_vocabulary
 from golden.train import sequence
+from golden.words import counted
 
 FOLDER = Path("build/accuracy")
 NAMES = 1000
 
 
 def accuracy(
-    model: Annotated[str, typer.Option(help="Preset.")] = "microgpt",
-    checkpoint_file: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Weights; the preset's own if none")
-    ] = None,
-    numbers: Annotated[str, typer.Option(help="Activations: fixed or block.")] = "fixed",
-    weight_bits: Annotated[int, typer.Option(help="Width of a weight.")] = WEIGHT_BITS,
-    names: Annotated[int, typer.Option(min=1, help="Texts, at most.")] = NAMES,
+    model: options.Model = options.MODEL,
+    checkpoint_file: options.CheckpointFile = None,
+    numbers: options.Numbers = "fixed",
+    weight_bits: options.WeightBits = WEIGHT_BITS,
+    names: Annotated[int, checked.whole(least=1, help="Texts, at most.")] = NAMES,
     data_file: Annotated[
         Path | None,
-        typer.Option("--data", help="Text, one name a line; the held-out names if none"),
+        checked.file("--data", help="Text, one name a line; the held-out names if none."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Report, JSON; build/accuracy/<model>.json")
+        Path | None,
+        checked.file(ends=(".json",), help="Report; build/accuracy/<model>.json if none."),
     ] = None,
 ) -> None:
     """Measure how far the integer model is from the float model, on names held out of training.
 
     A model without text of its own is measured on sequences sampled from its float model.
     """
-    checkpoint = zoo.load(model, checkpoint_file)
-    options = Options(numbers, weight_bits)
-    texts, origin = _texts(checkpoint, data_file, names)
     output = output or FOLDER / f"{model}.json"
-    if output.is_dir():
-        raise WeftError(f"{output} is a folder; expected the name of a file to write")
-    make_folder_for(output)
-    plan = quantize(checkpoint, options)
+    check_writable(output)
+    checkpoint = zoo.load(model, checkpoint_file)
+    texts, origin = _texts(checkpoint, data_file, names)
+    plan = quantize(checkpoint, Options(numbers, weight_bits))
     result = measure(checkpoint, plan, texts, lambda t: tqdm(t, unit="text", leave=False))
     report = {
         "model": model,
@@ -73,7 +70,7 @@ def _texts(checkpoint: Checkpoint, path: Path | None, count: int) -> tuple[list[
         if path is not None:
             raise WeftError(
                 f"the model {checkpoint.name} is no model of characters and cannot read {path}; "
-                "leave --data out to sample sequences from the float model"
+                "leave the data out to sample sequences from the float model"
             )
         origin = f"sampled from the float model, seed {SAMPLE_SEED}"
         return sampled_texts(checkpoint, count), origin
@@ -107,6 +104,7 @@ def _show(report: dict, result: Accuracy, output: Path) -> None:
     console.print(table)
     console.print(
         f"{report['numbers']} numbers, {report['weight_bits']}-bit weights; "
-        f"{result.tokens:,} tokens of {result.sequences:,} texts {report['texts']}; {output}",
+        f"{counted(result.tokens, 'token')} of "
+        f"{counted(result.sequences, 'text')} {report['texts']}; {output}",
         markup=False,
     )

@@ -5,42 +5,44 @@ from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golden import zoo
+from golden import checked, zoo
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
 from golden.cards import mermaid
+from golden.commands import options
 from golden.diagram import make_diagram
-from golden.errors import WeftError, make_folder_for, write_whole
+from golden.errors import WeftError, check_writable, write_whole
 from golden.quantize import WEIGHT_BITS, Options, quantize
 
 FOLDER = Path("build/graph")
 
 
 def graph(
-    model: Annotated[str, typer.Option(help="Preset.")] = "microgpt",
-    checkpoint_file: Annotated[
-        Path | None, typer.Option("--checkpoint", help="Weights; the preset's own if none")
-    ] = None,
-    schedule: Annotated[str, typer.Option(help="folded or pipelined.")] = "folded",
-    multipliers: Annotated[int, typer.Option(help="Budget.")] = DEFAULT_MULTIPLIERS,
-    streams: Annotated[int, typer.Option(help="Sequences in flight.")] = 1,
-    numbers: Annotated[str, typer.Option(help="Activations: fixed or block.")] = "fixed",
-    weight_bits: Annotated[int, typer.Option(help="Width of a weight.")] = WEIGHT_BITS,
+    model: options.Model = options.MODEL,
+    checkpoint_file: options.CheckpointFile = None,
+    schedule: options.Schedule = "folded",
+    multipliers: options.Multipliers = DEFAULT_MULTIPLIERS,
+    streams: options.Streams = 1,
+    numbers: options.Numbers = "fixed",
+    weight_bits: options.WeightBits = WEIGHT_BITS,
     report: Annotated[
         Path | None,
-        typer.Option(help="Measured cycles; build/sim/<model>/report.json if there is one"),
+        checked.file(help="Measured cycles; build/sim/<model>/report.json if there is one"),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The SVG; .png and .mmd go beside it. build/graph/<model>")
+        Path | None,
+        checked.file(
+            ends=(".svg",), help="The SVG; .png and .mmd go beside it. build/graph/<model>.svg"
+        ),
     ] = None,
 ) -> None:
     """Draw the stages of a model, their formats, their units and the cycles that these need."""
+    output = output or FOLDER / f"{model}.svg"
+    files = {form: output.with_suffix(f".{form}") for form in ("svg", "png", "mmd")}
+    for file in files.values():
+        check_writable(file)
     checkpoint = zoo.load(model, checkpoint_file)
     plan = quantize(checkpoint, Options(numbers, weight_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
-    output = (output or FOLDER / f"{model}.svg").with_suffix(".svg")
-    make_folder_for(output)
     usual = Path("build/sim") / model / "report.json"
     if report is not None:
         measured = measured_cycles(report)
@@ -53,12 +55,12 @@ def graph(
 
     picture = make_diagram(plan, chosen, measured)
     for form in ("svg", "png"):
-        file = BytesIO()
-        draw(file, picture, form)
-        write_whole(output.with_suffix(f".{form}"), file.getvalue())
-    write_whole(output.with_suffix(".mmd"), mermaid(plan, chosen, measured).encode())
-    for form in ("svg", "png", "mmd"):
-        print(output.with_suffix(f".{form}"))
+        content = BytesIO()
+        draw(content, picture, form)
+        write_whole(files[form], content.getvalue())
+    write_whole(files["mmd"], mermaid(plan, chosen, measured).encode())
+    for file in files.values():
+        print(file)
 
 
 def measured_cycles(

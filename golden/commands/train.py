@@ -2,62 +2,77 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import typer
 from tqdm import tqdm
 
-from golden import data
-from golden.errors import WeftError, make_folder_for, write_whole
-from golden.model import Checkpoint
+from golden import checked, data
+from golden.commands import options
+from golden.errors import OptionError, WeftError, check_writable, write_whole
+from golden.model import ACTIVATIONS, Checkpoint
 from golden.train import SEED, STEPS, TrainOptions, mean_loss
 from golden.train import train as run_training
+from golden.words import counted
 from golden.zoo import microgpt
 
 FOLDER = Path("build/train")
 DEFAULT = TrainOptions()
+LEARNING_RATES = "a positive number"
 
 
 def train(
     data_file: Annotated[
         Path | None,
-        typer.Option("--data", help="UTF-8 text, one name a line; the list in golden/data if none"),
+        checked.file(
+            "--data", help="UTF-8 text, one name a line; the list in golden/data if none."
+        ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Steps, one name each.")] = STEPS,
-    seed: Annotated[int, typer.Option(min=0, help="Of the shuffle and the first weights.")] = SEED,
+    steps: Annotated[int, checked.whole(least=1, help="Steps, one name each.")] = STEPS,
+    seed: options.Seed = SEED,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "--out", help="Checkpoint; build/train/<data>.safetensors"),
+        checked.file(
+            "--output",
+            "--out",
+            ends=(".safetensors",),
+            help="Checkpoint; build/train/<data>.safetensors if none.",
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Loss curve, PNG; beside the checkpoint if none")
+        Path | None,
+        checked.file(ends=(".png",), help="Loss curve; beside the checkpoint if none."),
     ] = None,
     hold_out: Annotated[
         int | None,
-        typer.Option(
-            min=0,
+        checked.whole(
+            least=0,
             help="Keep every n-th name from training; 0 keeps none. "
             f"{data.HOLD_OUT} for the list in golden/data, else 0, if not given",
         ),
     ] = None,
-    n_layer: Annotated[int, typer.Option(min=1, help="Layers.")] = DEFAULT.n_layer,
-    n_embd: Annotated[int, typer.Option(min=1, help="Width.")] = DEFAULT.n_embd,
-    n_head: Annotated[int, typer.Option(min=1, help="Attention heads.")] = DEFAULT.n_head,
+    n_layer: Annotated[int, checked.whole(least=1, help="Layers.")] = DEFAULT.n_layer,
+    n_embd: Annotated[int, checked.whole(least=1, help="Width.")] = DEFAULT.n_embd,
+    n_head: Annotated[int, checked.whole(least=1, help="Attention heads.")] = DEFAULT.n_head,
     d_ff: Annotated[
-        int | None, typer.Option(min=1, help="Width of the MLP; 4 times n-embd if not given")
+        int | None, checked.whole(least=1, help="Width of the MLP; 4 times n-embd if not given.")
     ] = None,
     block_size: Annotated[
-        int, typer.Option(min=1, help="Longest name, in tokens.")
+        int, checked.whole(least=1, help="Longest name, in tokens.")
     ] = DEFAULT.block_size,
-    activation: Annotated[Literal["relu", "gelu"], typer.Option()] = "relu",
+    activation: Annotated[
+        str, checked.choice(of=ACTIVATIONS, help="Of the MLP.")
+    ] = DEFAULT.activation,
     learning_rate: Annotated[
-        float, typer.Option(help="At the first step; it falls linearly to zero.")
+        float,
+        checked.number(
+            expected=LEARNING_RATES, help="At the first step; it falls linearly to zero."
+        ),
     ] = DEFAULT.learning_rate,
 ) -> None:
     """Train a microGPT on names, as microGPT is trained; save its weights and its loss curve."""
     if not 0 < learning_rate < math.inf:
-        raise WeftError(f"--learning-rate is {learning_rate}; expected a positive number")
-    options = TrainOptions(
+        raise OptionError("learning_rate", f"is {learning_rate:g}; expected {LEARNING_RATES}")
+    shape = TrainOptions(
         n_layer=n_layer,
         n_embd=n_embd,
         n_head=n_head,
@@ -76,7 +91,7 @@ def train(
     training, held_out = data.split(names, hold_out)
     # A character that only a name held out has is still part of the vocabulary.
     checkpoint, losses = _train_with_progress(
-        training, options, seed, steps, name=source.stem, alphabet="".join(names)
+        training, shape, seed, steps, name=source.stem, alphabet="".join(names)
     )
     write_whole(output, microgpt.to_bytes(checkpoint, steps=str(steps), seed=str(seed)))
     _draw(picture, losses, checkpoint)
@@ -88,12 +103,10 @@ def _check_targets(source: Path, output: Path, picture: Path) -> None:
     if len({source.resolve(), output.resolve(), picture.resolve()}) < 3:
         raise WeftError(
             f"the data {source}, the checkpoint {output} and the picture {picture} must be "
-            "different files; choose other names with --output and --picture"
+            "different files; choose another name for the output"
         )
     for path in (output, picture):
-        if path.is_dir():
-            raise WeftError(f"{path} is a folder; expected the name of a file to write")
-        make_folder_for(path)
+        check_writable(path)
 
 
 def _train_with_progress(
@@ -135,4 +148,5 @@ def _report(
 
 
 def _loss_line(label: str, checkpoint: Checkpoint, names: list[str]) -> str:
-    return f"{label}  {mean_loss(checkpoint, names):.4f} nats a token over {len(names):,} names"
+    loss = mean_loss(checkpoint, names)
+    return f"{label}  {loss:.4f} nats a token over {counted(len(names), 'name')}"

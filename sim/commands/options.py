@@ -1,37 +1,93 @@
-"""Options that several commands share, and what they mean together."""
+"""Options that several commands share: those of the design, and those of what it shall do."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from golden.balancer import DEFAULT_MULTIPLIERS
-from sim.workload import Sampling
+from golden import checked
+from golden.balancer import MAX_LANES
+from golden.commands import options
+from golden.errors import OptionError
+from golden.schedule import WEIGHTS
+from sim.build import Target
+from sim.engines import ENGINES
+from sim.workload import REQUEST_DEPTH, TEMPERATURES, Sampling
 
-Model = Annotated[str, typer.Option(help="Preset.")]
-CheckpointFile = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Weights; the preset's own if none")
-]
-Numbers = Annotated[str, typer.Option(help="Activations: fixed or block.")]
-ScheduleName = Annotated[str, typer.Option("--schedule", help="folded or pipelined.")]
-Multipliers = Annotated[int, typer.Option(help="Multipliers that the schedule may use.")]
+MOST_LANES = 1 << 10
+MOST_TOKENS = (1 << 32) - 1
+"""What the hardware counts to."""
+
+MOST_CYCLES = 1 << 40
+"""More than anyone has patience for."""
+
+FORMS = ("vcd", "fst")
+"""Of waveforms."""
+
 Lanes = Annotated[
-    int | None, typer.Option(help="Widest beat, a power of two; the schedule chooses if none.")
+    int | None,
+    checked.whole(
+        least=1,
+        most=MOST_LANES,
+        help=f"Widest beat, a power of two; the schedule chooses, up to {MAX_LANES}, if none.",
+    ),
 ]
-Streams = Annotated[int, typer.Option(help="Sequences in flight at once.")]
-Weights = Annotated[str, typer.Option(help="Where weights come from: rom, wires or stream.")]
-Engine = Annotated[str, typer.Option(help="verilator, icarus or amaranth.")]
-Names = Annotated[int, typer.Option(help="How many names (texts) to generate.")]
-Tokens = Annotated[int | None, typer.Option(help="Tokens of a text, at most.")]
-Prompt = Annotated[str, typer.Option(help="Text to go on from.")]
-Temperature = Annotated[float, typer.Option(help="0 is greedy; else 1/64 to 8.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same text.")]
+Weights = Annotated[str, checked.choice(of=WEIGHTS, help="Where weights come from.")]
 
-MODEL = "microgpt"
-NUMBERS = "fixed"
-SCHEDULE = "folded"
-MULTIPLIERS = DEFAULT_MULTIPLIERS
+TARGET = {
+    "model": options.Model,
+    "checkpoint": options.CheckpointFile,
+    "numbers": options.Numbers,
+    "schedule": options.Schedule,
+    "multipliers": options.Multipliers,
+    "lanes": Lanes,
+    "streams": options.Streams,
+    "weights": Weights,
+}
+"""The option of every field of ``Target``."""
+
+Engine = Annotated[str, checked.choice(of=ENGINES, help="Simulator.")]
+Names = Annotated[
+    int, checked.whole(least=1, most=REQUEST_DEPTH, help="How many names (texts) to generate.")
+]
+Tokens = Annotated[
+    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Tokens of a text, at most.")
+]
+Prompt = Annotated[str, typer.Option(help="Text to go on from.")]
+Temperature = Annotated[float, checked.number(expected=TEMPERATURES, help=f"{TEMPERATURES}.")]
+Seed = options.Seed
+Form = Annotated[
+    str | None, checked.choice("--trace", of=FORMS, help="Record a waveform, in this format.")
+]
 SAMPLING = Sampling()
-NAMES = 20
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for every field of ``Target`` in place of its first parameter."""
+    _, *others = inspect.signature(command, eval_str=True).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = [
+        inspect.Parameter(each.name, keyword, default=each.default, annotation=TARGET[each.name])
+        for each in fields(Target)
+    ]
+
+    @functools.wraps(command)
+    def called(**given) -> None:
+        target = Target(**{name: given.pop(name) for name in TARGET if name in given})
+        command(target, **given)
+
+    parameters = [*own, *(other.replace(kind=keyword) for other in others)]
+    called.__signature__ = inspect.Signature(parameters)
+    return called
+
+
+def check_form(engine: str, waveform: Path) -> None:
+    """Raise an OptionError if the engine cannot write the file ``waveform``."""
+    if engine == "amaranth" and waveform.suffix.lower() == ".fst":
+        raise OptionError("engine", f"is amaranth, which cannot write {waveform}; expected a .vcd")

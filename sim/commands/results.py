@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from golden.errors import WeftError, make_folder_for, write_whole
+from golden import checked
+from golden.errors import check_writable, write_whole
 from sim import results as measured
 from sim.build import BUILD
 
@@ -18,7 +19,9 @@ FIGURES = {"cycles": "results-cycles.svg", "scaling": "results-scaling.svg"}
 
 
 def results(
-    output: Annotated[Path, typer.Option(help="The document.")] = Path("docs/results.md"),
+    output: Annotated[
+        Path, checked.file(ends=(".md",), help="The document; figures go into a folder beside it.")
+    ] = Path("docs/results.md"),
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure little: for a look at the document.")
     ] = False,
@@ -27,9 +30,9 @@ def results(
 
     Takes a few minutes.  The numbers are also in build/results/results.json.
     """
-    if output.is_dir():
-        raise WeftError(f"{output} is a folder; expected the name of a file to write")
-    make_folder_for(output)
+    folder = output.parent / "figures"
+    for file in (output, DATA, *(folder / name for name in FIGURES.values())):
+        check_writable(file)
     sizes = measured.QUICK if quick else measured.Sizes()
     found = measured.collect(sizes, say)
     write_whole(DATA, (json.dumps(found, indent=1) + "\n").encode())
@@ -44,10 +47,10 @@ def results(
     for name, figure in drawn.items():
         picture = BytesIO()
         figures.save(picture, figure)
-        write_whole(output.parent / "figures" / FIGURES[name], picture.getvalue())
+        write_whole(folder / FIGURES[name], picture.getvalue())
     say("the pictures of the README")
     for name, picture in pictures.readme_pictures().items():
-        write_whole(output.parent / "figures" / name, picture)
+        write_whole(folder / name, picture)
     write_whole(output, document.document(found, FIGURES).encode())
     print(f"{output} ({found['seconds']:.0f} s)")
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from golden.errors import make_folder_for, write_whole
+from golden import checked
+from golden.errors import check_writable, write_whole
 from golden.tokenizer import tokenizer_for
+from golden.words import counted
 from hdl.export import AxiCore, AxiStream, ports_table, top_name
 from hdl.memory import Memories, verilog_name
 from sim.build import BUILD, Design, Target, make_design
@@ -20,6 +20,7 @@ from sim.engines import verilog as backend
 from sim.engines.image import hex_lines, words_of
 
 FOLDER = BUILD / "verilog"
+PORTS = "ports.md"
 
 INLINE_BITS = 1 << 18
 """Memories up to this size (32 KiB) are initialised word by word in the Verilog itself."""
@@ -48,27 +49,24 @@ class Exported:
     streams: tuple[AxiStream, ...]
 
 
+@options.with_target
 def verilog(
-    model: options.Model = options.MODEL,
-    checkpoint: options.CheckpointFile = None,
-    numbers: options.Numbers = options.NUMBERS,
-    schedule: options.ScheduleName = options.SCHEDULE,
-    multipliers: options.Multipliers = options.MULTIPLIERS,
-    lanes: options.Lanes = None,
-    streams: options.Streams = 1,
-    weights: options.Weights = "rom",
+    target: Target,
     output: Annotated[
         Path | None,
-        typer.Option(help="The Verilog; its table of ports goes beside it. build/verilog/<model>"),
+        checked.file(
+            ends=(".v",), help="The Verilog; its ports.md goes beside it. In build/verilog/<model>."
+        ),
     ] = None,
 ) -> None:
     """Write the core as Verilog with AXI4-Stream ports, and a table of these."""
-    target = Target(model, checkpoint, numbers, schedule, multipliers, lanes, streams, weights)
+    model = target.model
     path = output or FOLDER / model / f"{top_name(model)}.v"
-    make_folder_for(path)
+    for file in (path, path.with_name(PORTS)):
+        check_writable(file)
     exported = export(make_design(target), model)
     written = {path.name: exported.verilog.encode(), **exported.files}
-    written["ports.md"] = exported.ports.encode()
+    written[PORTS] = exported.ports.encode()
     for name, content in written.items():
         write_whole(path.with_name(name), content)
     print(exported.ports)
@@ -116,7 +114,7 @@ def _plain_names(text: str, name: str) -> str:
 
 def _about(design: Design) -> str:
     s = design.schedule
-    streams = f"{s.streams} sequence{'s' if s.streams > 1 else ''} in flight"
+    streams = f"{counted(s.streams, 'sequence')} in flight"
     source = {"rom": "in memories", "wires": "in logic", "stream": "streamed in"}[s.weights]
     return (
         f"Schedule {s.name}, {s.multipliers} multipliers, {streams}, weights {source}.\n"

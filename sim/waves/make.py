@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from golden.errors import WeftError, write_whole
+from golden.errors import OptionError, WeftError, write_whole
 from golden.generate import Request
+from golden.words import counted
 from sim.build import CACHE, Design, build
 from sim.engines import Simulation, Trace, verilator, verilog
 from sim.session import Outcome
@@ -106,9 +107,10 @@ def write_all(path: Path, signals: Signals) -> Written:
 
 def _check_start(start: int, outcome: Outcome) -> None:
     if start >= outcome.simulated_cycles:
-        raise WeftError(
-            f"from is {start:,}, but this run has {outcome.simulated_cycles:,} cycles; "
-            "choose an earlier cycle or more tokens"
+        raise OptionError(
+            "from",
+            f"is {start:,}, but this run has {counted(outcome.simulated_cycles, 'cycle')}; "
+            "choose an earlier cycle or more tokens",
         )
 
 

@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from golden import checked
+from golden.numbers import MANTISSA_BITS
+from golden.quantize import NUMBERS
+from golden.schedule import SCHEDULES
+from golden.zoo import PRESETS
+
+MOST_MULTIPLIERS = 1 << 14
+"""More than any chip has; what is far beyond would fill the memory of this machine first."""
+
+MOST_STREAMS = 1 << 10
+
+Model = Annotated[str, checked.choice(of=PRESETS, help="Preset.")]
+CheckpointFile = Annotated[
+    Path | None, checked.file("--checkpoint", help="Weights; the preset's own if none.")
+]
+Numbers = Annotated[str, checked.choice(of=NUMBERS, help="Activations.")]
+WeightBits = Annotated[int, checked.whole(least=2, most=MANTISSA_BITS, help="Width of a weight.")]
+Schedule = Annotated[str, checked.choice(of=SCHEDULES, help="One layer datapath, or one a layer.")]
+Multipliers = Annotated[
+    int, checked.whole(least=1, most=MOST_MULTIPLIERS, help="That the schedule may use.")
+]
+Streams = Annotated[int, checked.whole(least=1, most=MOST_STREAMS, help="Sequences in flight.")]
+Seed = Annotated[
+    int, checked.whole(least=0, most=(1 << 32) - 1, help="The same seed gives the same result.")
+]
+
+MODEL = "microgpt"
