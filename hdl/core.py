@@ -37,7 +37,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    requests, tokens, idle: those of hdl.generator.Generator.
+    requests, tokens, abort, slot, idle: those of hdl.generator.Generator.
     weight_requests_<unit>, weights_<unit>: with streamed weights, for every linear unit: requests
     (base, count) for words of its memory ``<unit>.weights``, and the words, in order.
     saturated: one sticky bit a unit, in the order of ``schedule.units``: an element was held to the
@@ -58,6 +58,8 @@ class Core(wiring.Component):
             {
                 "requests": ports["requests"],
                 "tokens": ports["tokens"],
+                "abort": ports["abort"],
+                "slot": ports["slot"],
                 "idle": Out(1),
                 "saturated": Out(len(schedule.units)),
                 **{k: v for port in self.weight_ports for k, v in port.members().items()},
@@ -227,7 +229,11 @@ class Core(wiring.Component):
             prefill = self._exit.done
             m.d.comb += [done.valid.eq(prefill.valid), done.p.eq(prefill.p)]
             m.d.comb += prefill.ready.eq(done.ready)
-        m.d.comb += self.idle.eq(generator.idle)
+        m.d.comb += [
+            generator.abort.eq(self.abort),
+            self.slot.eq(generator.slot),
+            self.idle.eq(generator.idle),
+        ]
         self._tap("epilogue.sample", sample.o)
         self._tap("accept", generator.accept)
 

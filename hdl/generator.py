@@ -108,6 +108,9 @@ class Generator(wiring.Component):
     done: stream of struct (token, tag): the core's answer to every accepted token, in any order of
         streams; ``token`` counts when tag.sample.
     tokens: stream of ``token_layout``; ``cycles`` from the acceptance of the token to its answer.
+    abort: while it is high, the next sampled token of every sequence is its last; a prompt still
+        takes its beats to the one with ``last``, which may come early.
+    slot: that the first beat of a request takes; its stream, once a slot is free.
     idle: no slot is in use.
 
     Raises
@@ -130,6 +133,8 @@ class Generator(wiring.Component):
                 "noise_jobs": Out(stream.Signature(noise.job_layout(self._position_bits))),
                 "done": In(stream.Signature(answer_layout(n_vocab, tags))),
                 "tokens": Out(stream.Signature(token_layout(n_vocab, tags, n_ctx))),
+                "abort": In(1),
+                "slot": Out(tags.stream),
                 "idle": Out(1),
             }
         )
@@ -173,7 +178,7 @@ class Generator(wiring.Component):
         m.d.comb += [
             done.ready.eq(room),
             sampled.eq(done.valid & done.ready & done.p.tag.sample),
-            last.eq(slot.final | (slot.has_stop & (done.p.token == slot.stop)) | full),
+            last.eq(self.abort | slot.final | (slot.has_stop & (done.p.token == slot.stop)) | full),
             back.eq(sampled & ~last),
             results.i.valid.eq(sampled),
             results.i.p.token.eq(done.p.token),
@@ -194,17 +199,17 @@ class Generator(wiring.Component):
     def _prompts(self, m: Module, slots, entry: Queue, jobs: Queue, room: Value, back: Value):
         """What enters the core: the sampled token if there is one, else a token of the prompt."""
         asked, done = self.requests, self.done
-        feeding, lowest, which = (Signal(self._tags.stream) for _ in range(3))
+        feeding, which = (Signal(self._tags.stream) for _ in range(2))
         for k in reversed(range(self._streams)):
             with m.If(~slots[k].used):
-                m.d.comb += lowest.eq(k)
+                m.d.comb += self.slot.eq(k)
         fed = _Selected(slots, feeding)
         answered = done.valid & done.ready & (done.p.tag.stream == feeding)
         open_ = Mux(asked.p.first, ~Cat(slot.used for slot in slots).all(), ~fed.inside | answered)
         position = Signal(self._position_bits)
         m.d.comb += [
             asked.ready.eq(open_ & room & ~back),
-            which.eq(Mux(back, done.p.tag.stream, Mux(asked.p.first, lowest, feeding))),
+            which.eq(Mux(back, done.p.tag.stream, Mux(asked.p.first, self.slot, feeding))),
         ]
         slot = _Selected(slots, which)
         first = asked.p.first & ~back
@@ -219,7 +224,7 @@ class Generator(wiring.Component):
             jobs.i.p.eq(which),
         ]
         with m.If(entry.i.valid & first):
-            m.d.sync += feeding.eq(lowest)
+            m.d.sync += feeding.eq(self.slot)
         for k, slot in enumerate(slots):
             with m.If(entry.i.valid & (which == k)):
                 m.d.sync += [slot.inside.eq(1), slot.position.eq(position)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden.errors import (
+    ENDING,
     Ended,
     OptionError,
     WeftError,
@@ -44,7 +45,17 @@ def test_interrupt_is_quiet(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture
+def default_signals():
+    """Whoever started the tests may ignore some, as nohup does."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in ENDING}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.usefixtures("default_signals")
 def test_a_signal_to_end_leaves_every_block(capsys, number):
     seen = []
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sim.setup import debian, main, paths, python
+from sim.setup import debian, main, paths, python, stamp
 from sim.setup.console import SetupError
 
 
@@ -119,8 +119,8 @@ def folder(monkeypatch, tmp_path):
     iverilog = tmp_path / ".tools/bin/iverilog"
     iverilog.parent.mkdir(parents=True)
     iverilog.touch()
-    main._stamp(paths.VENV, {"key": main._python_key()})
-    main._stamp(paths.tools(), {"key": main._tools_key(), "needs": [str(iverilog)]})
+    stamp.write(paths.VENV, {"key": main._python_key()})
+    stamp.write(paths.tools(), {"key": main._tools_key(), "needs": [str(iverilog)]})
     return tmp_path
 
 
@@ -202,7 +202,7 @@ def test_missing_compiler_is_one_sentence(folder, steps, monkeypatch, capsys):
 def test_what_pip_says_becomes_one_sentence(tmp_path, said, sentence):
     pip = ["sh", "-c", 'echo "$0"; exit 1', said]
     with pytest.raises(SetupError, match=sentence):
-        python._install(pip, [], tmp_path / "log", lambda word: None)
+        python.install(pip, [], tmp_path / "log", lambda word: None)
 
 
 def test_lock_files_name_hashes_and_no_host():

