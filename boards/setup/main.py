@@ -1,0 +1,50 @@
+"""The steps of the set-up of board tools, done once for each kind of tool."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+
+from boards.setup import debian
+from golden.errors import WeftError
+from sim.setup import paths, python, stamp
+from sim.setup.console import SetupError, step
+
+WHEELS = paths.ROOT / "requirements-boards.txt"
+
+
+def folder() -> Path:
+    """The folder of board tools."""
+    return paths.tools() / "boards"
+
+
+def wheels() -> Path:
+    """The folder of programs for ECP5, iCE40 and Gowin, set up if need be; a WeftError if not."""
+    return _once(folder() / "wheels", (WHEELS, Path(python.__file__)), _install) / "bin"
+
+
+def xc7() -> Path:
+    """The root of the unpacked tools for the 7 series, set up if need be; a WeftError if not."""
+    return _once(folder() / "xc7", (debian.LOCK, Path(debian.__file__)), debian.unpack)
+
+
+def _once(target: Path, inputs: tuple[Path, ...], make) -> Path:
+    """``target``, which ``make(target, log)`` fills unless its stamp says that it was filled."""
+    key = stamp.digest(str(target), platform.machine(), *inputs)
+    if stamp.read(target)["key"] == key:
+        return target
+    try:
+        with stamp.only_one(folder()):
+            if stamp.read(target)["key"] != key:  # nobody did it while this process waited
+                shutil.rmtree(target, ignore_errors=True)
+                make(target, folder() / "setup.log")
+                stamp.write(target, {"key": key})
+    except (SetupError, OSError) as error:
+        raise WeftError(f"the tools for boards could not be set up: {error}") from None
+    return target
+
+
+def _install(target: Path, log: Path) -> None:
+    with step("nextpnr for ECP5, iCE40 and Gowin, hashes checked") as note:
+        python.install(python.environment(target, log), ["-r", WHEELS], log, note)
