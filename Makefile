@@ -68,11 +68,13 @@ graph: setup ## draw a model's stages, formats, units and cycles
 
 ##@ Check
 test: setup ## run the tests, on all cores; ARGS="-k softmax" chooses
-	@$(run) -m pytest $(pytest) -m "not slow" $(ARGS)
+	@$(run) -m pytest $(pytest) -m "not slow and not boards" $(ARGS)
 test-slow: setup ## run the long tests that `make test` leaves out
 	@$(run) -m pytest $(pytest) -m slow $(ARGS)
+test-boards: setup ## make a small bitstream for every board, and check it; sets the tools up on first use
+	@$(run) -m pytest -m boards $(ARGS)
 coverage: setup ## run the tests of golden/ and hdl/, and demand that they reach 95 % of their lines
-	@$(run) -m pytest $(pytest) -m "not slow" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
+	@$(run) -m pytest $(pytest) -m "not slow and not boards" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
 lint: setup ## check style, and that imports run golden <- hdl <- sim <- boards
 	@$(run) -m ruff check $(ARGS) .
 	@$(run) -m ruff format --check .
@@ -124,5 +126,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(takes) ARGS; `make help` tells more)
 endif
 
-.PHONY: accuracy clean count coverage distclean doctor format graph help lint lock results setup sim test test-slow train verilog wave
+.PHONY: accuracy clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave
 .NOTPARALLEL:

@@ -1,0 +1,45 @@
+"""What a board is: data over an amaranth-boards platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.build import Resource
+from amaranth.build.plat import Platform
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Parameters
+    ----------
+    name: as in ``BOARD=``.  title: for people.
+    platform: class of amaranth-boards that knows pins and crystal.
+    family: of chips, as in boards.families.  device: the chip, for people.
+    place: arguments that tell nextpnr which chip it is.
+    clock_mhz: what the gateware is to run at.
+    available: how much of every resource of a report the chip has.
+    leds: what is shown (alive, busy, error) -> resource, its number and its part.
+    resources: that amaranth-boards does not name.
+    reset: resource of a reset button.
+    """
+
+    name: str
+    title: str
+    platform: type[Platform]
+    family: str
+    device: str
+    place: tuple[str, ...]
+    clock_mhz: float
+    available: dict[str, int]
+    leds: dict[str, tuple]
+    resources: tuple[Resource, ...] = ()
+    reset: str | None = None
+
+    @property
+    def crystal_mhz(self) -> float:
+        """Frequency of the clock that the board gives to the chip."""
+        name = self.platform.default_clk
+        resource = next(each for each in self.platform.resources if each.name == name)
+        return resource.clock.frequency / 1e6

@@ -1,0 +1,158 @@
+"""From gateware to a bitstream: elaboration, synthesis, place and route, packing.
+
+The result of every step is kept under a name made of all that it depends on, so that the same
+sources, tools and seed give the same bytes, and only what changed is done again.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards import timing
+from boards.board import Board
+from boards.clock import frequency
+from boards.elaborate import NAME, elaborate
+from boards.flows import FLOWS, Flow
+from boards.progress import ticking
+from boards.tools import Tools, find
+from golden.errors import WeftError
+from sim.engines import cache, process
+from sim.engines.verilog import RUN_YOSYS
+from sim.setup.paths import ROOT
+
+PACKAGES = ("amaranth", "amaranth-boards", "pyosys")
+SOURCES = ("boards/*.py", "boards/setup/*")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to build.
+
+    Parameters
+    ----------
+    board: for which.  key: stands for the gateware, contents of its memories included.
+    gateware: makes it, from the frequency of its clock in MHz (see boards.top.Top).
+    mhz: the clock that is wanted.  seed: of place and route.
+    """
+
+    board: Board
+    key: str
+    gateware: Callable[[float], object]
+    mhz: float
+    seed: int = 1
+
+    @property
+    def flow(self) -> Flow:
+        """How it is done."""
+        return FLOWS[self.board.family]
+
+    @property
+    def made_mhz(self) -> float:
+        """The clock that the board makes for the one that is wanted."""
+        return frequency(self.board, self.mhz)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Netlist and layout of an order: their folders, the timing, and the tools."""
+
+    netlist: Path
+    folder: Path
+    timing: timing.Timing
+    tools: Tools
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Stands for the source files of the board side."""
+    files = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file())
+    return cache.digest(*(part for path in files for part in (path.name, path.read_bytes())))
+
+
+def synthesise(order: Order, folder: Path) -> Path:
+    """The folder of the netlist (top.json), its constraints and its counts (stat.json)."""
+    board, flow = order.board, order.flow
+    versions = [importlib.metadata.version(package) for package in PACKAGES]
+    depends = [order.key, board.name, order.made_mhz, sources_digest(), cache.sources_digest()]
+
+    def make(target: Path) -> None:
+        gateware = order.gateware(order.made_mhz)
+        rtlil, limits = elaborate(board, gateware, order.made_mhz, flow.toolchain, flow.constraints)
+        (target / f"{NAME}.{flow.constraints}").write_text(limits)
+        (target / f"{NAME}.il").write_text(rtlil)
+        (target / "synthesis.ys").write_text("\n".join(_script(flow)) + "\n")
+        command = [sys.executable, "-c", RUN_YOSYS, "script synthesis.ys"]
+        with ticking("synthesis", target / "yosys.log"):
+            process.execute(command, target, "Yosys")
+        (target / f"{NAME}.il").unlink()
+
+    name = cache.digest(*depends, *versions)
+    return cache.cached(folder / "netlist" / name, make, f"synthesis for {board.title}")
+
+
+def _script(flow: Flow) -> list[str]:
+    return [
+        f"read_rtlil {NAME}.il",
+        f"hierarchy -top {NAME}",
+        "proc",
+        "flatten",
+        "opt_clean -purge",  # abc9 of 0.70 fails on some public names
+        *(f"tee -q -a yosys.log {command.format(top=NAME)}" for command in flow.synthesis),
+        "check -assert",
+        "tee -q -o stat.json stat -json",
+        f"write_json {NAME}.json",
+    ]
+
+
+def place(order: Order, netlist: Path, folder: Path) -> Placed:
+    """Place and route a netlist; whether its timing closes is the caller's question."""
+    board, flow = order.board, order.flow
+    tools = find((flow.placer, *flow.packers))
+    files = [f"{NAME}.json", f"{NAME}.{flow.constraints}"]
+    arguments = [*board.place, *flow.place, "--freq", f"{order.made_mhz:g}"]
+    arguments += ["--seed", str(order.seed), "--timing-allow-fail", "--report", "report.json"]
+    depends = [*((netlist / file).read_bytes() for file in files), *arguments]
+
+    def make(target: Path) -> None:
+        for file in files:
+            (target / file).hardlink_to(netlist / file)  # wheels cannot follow symbolic links
+        command = [tools[flow.placer], *map(tools.path, arguments), "--json", files[0]]
+        with ticking("place and route", target / f"{tools[flow.placer].name}.log"):
+            process.execute(command, target, "place and route")
+
+    name = cache.digest(*depends, tools.versions[flow.placer])
+    made = cache.cached(folder / "placed" / name, make, f"place and route for {board.title}")
+    report = json.loads((made / "report.json").read_text())
+    return Placed(netlist, made, timing.read(report), tools)
+
+
+def pack(order: Order, placed: Placed, folder: Path) -> Path:
+    """The bitstream of a layout.
+
+    Raises
+    ------
+    WeftError
+        If its timing does not close.
+    """
+    if placed.timing.fmax_mhz < order.made_mhz:
+        raise WeftError(
+            f"timing does not close on {order.board.title}: the layout reaches "
+            f"{placed.timing.fmax_mhz:.1f} MHz of {order.made_mhz:g} MHz; the slowest path goes "
+            f"through {placed.timing.path()}; give a lower CLOCK, another SEED or fewer MULTIPLIERS"
+        )
+
+    def make(target: Path) -> None:
+        for path in placed.folder.glob(f"{NAME}.*"):
+            (target / path.name).hardlink_to(path)
+        order.flow.pack(order.board, placed.tools, target)
+
+    versions = [placed.tools.versions[name] for name in order.flow.packers]
+    name = cache.digest(placed.folder.name, sources_digest(), *versions)
+    made = cache.cached(folder / "bitstream" / name, make, "writing the bitstream")
+    return made / f"{NAME}.{order.flow.product}"

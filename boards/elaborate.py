@@ -1,0 +1,41 @@
+"""From a board and its gateware to RTLIL and a file of constraints, through Amaranth's platform."""
+
+from __future__ import annotations
+
+from boards.board import Board
+from boards.top import Top
+from sim.setup.paths import ROOT
+
+NAME = "top"
+"""Of the top module, and of all files."""
+
+
+def elaborate(
+    board: Board, gateware, mhz: float, toolchain: str, constraints: str
+) -> tuple[str, str]:
+    """(RTLIL, constraints), the same wherever the project's folder is.
+
+    ``toolchain`` is that of Amaranth's platform, and ``constraints`` the suffix of its file.
+    """
+    wanted = "{{name}}." + constraints
+
+    class Platform(board.platform):
+        """The board, of whose files only two are made."""
+
+        command_templates = ()
+
+        @property
+        def file_templates(self):
+            """RTLIL, and the constraints."""
+            return {wanted: super().file_templates[wanted], "{{name}}.il": "{{emit_rtlil()}}"}
+
+    plan = prepare(Platform(toolchain=toolchain), board, gateware, mhz)
+    texts = (plan.files[f"{NAME}.{suffix}"] for suffix in ("il", constraints))
+    rtlil, limits = (text.decode() if isinstance(text, bytes) else text for text in texts)
+    return rtlil.replace(f"{ROOT}/", ""), limits
+
+
+def prepare(platform, board: Board, gateware, mhz: float):
+    """The plan of a platform's build."""
+    platform.add_resources(board.resources)
+    return platform.prepare(Top(board, gateware, mhz), NAME)

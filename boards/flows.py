@@ -1,0 +1,105 @@
+"""From RTLIL to a bitstream, for every family: which tools, with which arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards import xc7
+from boards.board import Board
+from boards.families import FAMILIES
+from boards.tools import Tools
+from sim.engines import process
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How a family's netlists become bitstreams.
+
+    Parameters
+    ----------
+    toolchain: of the Amaranth platform whose file of constraints is used.
+    constraints: that file's suffix.
+    synthesis: commands of Yosys; ``{top}`` is the top.
+    placer: the nextpnr.  place: its arguments beside the board's own, before the netlist.
+    packer: all tools that make the bitstream.  pack: makes it, in the folder that it is given.
+    product: suffix of the bitstream.
+    cells: resource of a report -> what nextpnr calls it; others are counted in the netlist.
+    untimed: paths that nextpnr does not time.
+    """
+
+    toolchain: str
+    constraints: str
+    synthesis: tuple[str, ...]
+    placer: str
+    place: tuple[str, ...]
+    packers: tuple[str, ...]
+    pack: Callable[[Board, Tools, Path], None]
+    product: str
+    cells: dict[str, str]
+    untimed: tuple[str, ...] = ()
+
+
+def _pack_ecp5(board: Board, tools: Tools, folder: Path) -> None:
+    command = [tools["ecppack"], "--compress", "--input", "top.config", "--bit", "top.bit"]
+    process.execute(command, folder, "ecppack")
+
+
+def _pack_ice40(board: Board, tools: Tools, folder: Path) -> None:
+    process.execute([tools["icepack"], "top.asc", "top.bin"], folder, "icepack")
+
+
+def _pack_gowin(board: Board, tools: Tools, folder: Path) -> None:
+    device = board.place[-1].partition("=")[2]
+    command = [tools["gowin_pack"], "-d", device, "-o", "top.fs", "top.placed.json"]
+    process.execute(command, folder, "gowin_pack")
+
+
+FLOWS = {
+    "xc7": Flow(
+        toolchain="Vivado",
+        constraints="xdc",
+        synthesis=("synth_xilinx -family xc7 -flatten -abc9 -top {top}",),
+        placer="nextpnr-himbaechel-xilinx",
+        place=("-o", "xdc=top.xdc", "-o", "fasm=top.fasm"),
+        packers=("xc7frames2bit", "bitread"),
+        pack=xc7.pack,
+        product="bit",
+        cells={},
+        untimed=("paths into, out of and inside DSP48E1",),
+    ),
+    "ecp5": Flow(
+        toolchain="Trellis",
+        constraints="lpf",
+        synthesis=FAMILIES["ecp5"].commands,
+        placer="nextpnr-ecp5",
+        place=("--lpf", "top.lpf", "--textcfg", "top.config"),
+        packers=("ecppack",),
+        pack=_pack_ecp5,
+        product="bit",
+        cells={"lut": "TRELLIS_COMB"},
+    ),
+    "ice40": Flow(
+        toolchain="IceStorm",
+        constraints="pcf",
+        synthesis=FAMILIES["ice40"].commands,
+        placer="nextpnr-ice40",
+        place=("--pcf", "top.pcf", "--asc", "top.asc"),
+        packers=("icepack",),
+        pack=_pack_ice40,
+        product="bin",
+        cells={"lut": "ICESTORM_LC"},
+    ),
+    "gowin": Flow(
+        toolchain="Apicula",
+        constraints="cst",
+        synthesis=FAMILIES["gowin"].commands,
+        placer="nextpnr-himbaechel-gowin",
+        place=("--vopt", "cst=top.cst", "--write", "top.placed.json"),
+        packers=("gowin_pack",),
+        pack=_pack_gowin,
+        product="fs",
+        cells={"lut": "LUT4"},
+    ),
+}
