@@ -27,6 +27,8 @@ from sim.engines.verilog import RUN_YOSYS
 from sim.setup.paths import ROOT
 
 PACKAGES = ("amaranth", "amaranth-boards", "pyosys")
+SEED = 42
+PLACER_SEEDS = 1 << 31
 SOURCES = ("boards/*.py", "boards/setup/*")
 
 
@@ -45,7 +47,7 @@ class Order:
     key: str
     gateware: Callable[[float], object]
     mhz: float
-    seed: int = 1
+    seed: int = SEED
 
     @property
     def flow(self) -> Flow:
@@ -75,10 +77,14 @@ def sources_digest() -> str:
     return cache.digest(*(part for path in files for part in (path.name, path.read_bytes())))
 
 
+def package_versions() -> dict[str, str]:
+    """Versions of the Python packages that make a netlist."""
+    return {package: importlib.metadata.version(package) for package in PACKAGES}
+
+
 def synthesise(order: Order, folder: Path) -> Path:
     """The folder of the netlist (top.json), its constraints and its counts (stat.json)."""
     board, flow = order.board, order.flow
-    versions = [importlib.metadata.version(package) for package in PACKAGES]
     depends = [order.key, board.name, order.made_mhz, sources_digest(), cache.sources_digest()]
 
     def make(target: Path) -> None:
@@ -92,7 +98,7 @@ def synthesise(order: Order, folder: Path) -> Path:
             process.execute(command, target, "Yosys")
         (target / f"{NAME}.il").unlink()
 
-    name = cache.digest(*depends, *versions)
+    name = cache.digest(*depends, *package_versions().values())
     return cache.cached(folder / "netlist" / name, make, f"synthesis for {board.title}")
 
 
@@ -116,7 +122,13 @@ def place(order: Order, netlist: Path, folder: Path) -> Placed:
     tools = find((flow.placer, *flow.packers))
     files = [f"{NAME}.json", f"{NAME}.{flow.constraints}"]
     arguments = [*board.place, *flow.place, "--freq", f"{order.made_mhz:g}"]
-    arguments += ["--seed", str(order.seed), "--timing-allow-fail", "--report", "report.json"]
+    arguments += [
+        "--seed",
+        str(order.seed % PLACER_SEEDS),
+        "--timing-allow-fail",
+        "--report",
+        "report.json",
+    ]
     depends = [*((netlist / file).read_bytes() for file in files), *arguments]
 
     def make(target: Path) -> None:

@@ -21,7 +21,7 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("boards")
 
 
-def order(name, seed=1):
+def order(name, seed=42):
     board = BOARDS[name]
     return build.Order(board, "small", lambda mhz: SmallGateware(), board.clock_mhz, seed)
 
