@@ -239,6 +239,34 @@ def test_tokens_that_are_not_read_hold_the_loop():
     assert len(core.answered) == 3  # one was read, two wait in the queue
 
 
+def test_abort(monkeypatch):
+    """Every sequence ends with its next sampled token; the requests behind are as ever."""
+    tags = Tags(stream=1, position=4, layer=0)
+    dut = Generator(2, tags, N_VOCAB, 16)
+    bench = Streams(dut)
+    core = Core(dut, 0.0, 1, (5, 5))
+    requests = [Request(prompt=(k,) * 3, count=100, sequence=k) for k in range(3)]
+    bench.source("requests", dut.requests, [b for r in requests for b in request_beats(r)])
+    wanted = [golden(r, 16, monkeypatch) for r in requests]
+    wanted = [[s.sampled for s in steps if s.sampled is not None] for steps in wanted]
+    seen = bench.sink("tokens", dut.tokens, 4 + len(wanted[2]))
+    bench.sim.add_testbench(core.run, background=True)
+
+    async def abort(ctx):
+        while len(seen) < 2:
+            await ctx.tick()
+        ctx.set(dut.abort, 1)
+        while sum(p.last for p in seen) < 2:
+            await ctx.tick()
+        ctx.set(dut.abort, 0)
+
+    bench.sim.add_testbench(abort)
+    bench.run()
+    got = [[int(p.token) for p in seen if p.sequence == k] for k in range(3)]
+    assert got == [wanted[0][:3], wanted[1][:1], wanted[2]]
+    assert [bool(p.last) for p in seen].count(True) == 3
+
+
 def test_a_wrong_core_is_seen(monkeypatch):
     request = Request(prompt=(3, 1, 4), count=5, sequence=1)
     wanted = [s.sampled for s in golden(request, 16, monkeypatch) if s.sampled is not None]
