@@ -1,11 +1,12 @@
 """Frames of the host link (golden/protocol.py) from bytes, and bytes from frames."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc import Processor, catalog
 from amaranth.lib.wiring import In, Out
 
 from golden.protocol import CRC_NAME, ESCAPE, FLAG, FLIP, REPLY, UNKNOWN, Refusal
+from hdl.byte_memory import ByteMemory
 
 LENGTH_BITS = 16
 """Width of a length in a header."""
@@ -150,16 +151,13 @@ class Deframer(wiring.Component):
             m.d.sync += self.frames.valid.eq(1)
 
     def _memory(self, m: Module, store, left, byte):
-        depth = 1 << self._length_bits
-        m.submodules.payload = payload = memory.Memory(shape=8, depth=depth, init=[])
-        write = payload.write_port()
-        read = payload.read_port()
+        m.submodules.payload = payload = ByteMemory(self._length_bits)
         m.d.comb += [
-            write.addr.eq(left),
-            write.data.eq(byte),
-            write.en.eq(store),
-            read.addr.eq(self.address),
-            self.data.eq(read.data),
+            payload.address.eq(left),
+            payload.data.eq(byte),
+            payload.write.eq(store),
+            payload.reads[0].eq(self.address),
+            self.data.eq(payload.answers[0]),
         ]
 
 

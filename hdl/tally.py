@@ -4,12 +4,13 @@ Counters of 32 and 64 bits in registers would be most of a host link. Here they 
 memory, and one adder of 8 bits goes round and round through all of them.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import protocol
 from golden.protocol import Refusal
+from hdl.byte_memory import ByteMemory
 from hdl.frames import layout
 
 ADDRESS_BITS = 8
@@ -100,41 +101,36 @@ class Tally(wiring.Component):
             self.told.eq(taking & (step == ROUND - 1)),
             self.copied.eq(copying & (step == ROUND // 2 - 1)),
         ]
-        live, write = self._memory(m)
+        m.submodules.bytes = words = ByteMemory(ADDRESS_BITS, 2, self._init)
         old, given = Signal(8), self._given(m, at)
         total = self._add(m, at, old, given, taking)
         store = taking & self._wins(m, at, total)
         m.d.comb += [
-            live.addr.eq(step[1:7]),
-            old.eq(Mux(fresh, (word == WORD["fewest_cycles"]).replicate(8), live.data)),
-            write.addr.eq(Cat(step[1:7], ~phase)),
-            write.en.eq(second & (phase | copying)),
-            write.data.eq(old),
+            words.reads[0].eq(step[1:7]),
+            words.reads[1].eq(self.address),
+            self.data.eq(words.answers[1]),
+            old.eq(Mux(fresh, (word == WORD["fewest_cycles"]).replicate(8), words.answers[0])),
+            words.address.eq(Cat(step[1:7], ~phase)),
+            words.write.eq(second & (phase | copying)),
+            words.data.eq(old),
         ]
         with m.If(phase & (word < WORD["fewest_cycles"])):
-            m.d.comb += write.data.eq(total)
+            m.d.comb += words.data.eq(total)
         with m.Elif(phase & store):
-            m.d.comb += write.data.eq(given)
+            m.d.comb += words.data.eq(given)
         return m
-
-    def _memory(self, m: Module):
-        """The ports for the live counters."""
-        m.submodules.bytes = words = memory.Memory(
-            shape=8, depth=1 << ADDRESS_BITS, init=self._init
-        )
-        live, reply, write = words.read_port(), words.read_port(), words.write_port()
-        m.d.comb += [reply.addr.eq(self.address), self.data.eq(reply.data)]
-        return live, write
 
     def _given(self, m: Module, at) -> Signal:
         """The byte of the token for a word: position and id have their own, the cycles the rest."""
         word, byte, _, _ = at
-        given, last = Signal(8), WORD["last_cycles"]
-        part = Signal(2)
-        m.d.comb += [
-            part.eq(Mux(word > last, word - last, 0)),
-            given.eq(self.token.as_value().word_select(Cat(byte, part), 8)),
-        ]
+        given, token = Signal(8), self.token
+        with m.Switch(word):
+            with m.Case(WORD["last_cycles"] + 1):
+                m.d.comb += given.eq(_byte(token.position, byte))
+            with m.Case(WORD["last_cycles"] + 2):
+                m.d.comb += given.eq(_byte(Cat(token.token, token.last), byte))
+            with m.Default():
+                m.d.comb += given.eq(_byte(token.cycles, byte))
         return given
 
     def _add(self, m: Module, at, old: Signal, given: Signal, taking: Signal) -> Signal:
@@ -182,3 +178,8 @@ class Tally(wiring.Component):
             with m.Default():
                 m.d.comb += wins.eq(1)
         return wins
+
+
+def _byte(value, number):
+    """One of the bytes of a value of up to 32 bits."""
+    return Array(value[8 * k : 8 * (k + 1)] for k in range(4))[number]
