@@ -1,0 +1,78 @@
+"""A core with its host link and lights: all that a board needs, behind plain ports."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.host import Host
+from hdl.uart import Receiver, Transmitter, bit_cycles
+
+MAX_PROMPT = 64
+"""Tokens that a prompt can have, if the board says nothing else."""
+
+
+class Soc(wiring.Component):
+    """Everything in one clock domain, ``sync``; clock, reset and pins are the platform's.
+
+    After a reset the link and its counters begin anew.  The ports of the core that the link does
+    not use (streamed weights) are left to the board.
+
+    Parameters
+    ----------
+    core: hdl.core.Core, or a component like it: ``requests``, ``tokens``, ``abort``, ``slot``,
+        ``idle``, and the attributes ``plan``, ``schedule`` and ``tags``.
+    clock_hz: of ``sync``.
+    baud: of the UART.
+    digest: the first 8 bytes of the plan's digest.
+    gateware: version, as (major, minor, patch).
+    max_prompt: tokens that a prompt can have.
+
+    Members
+    -------
+    rx, tx: the UART; rx need not be synchronous.
+    alive: blinks. busy: a sequence is in work. error: the last frame from the host was wrong.
+
+    Raises
+    ------
+    WeftError: the clock cannot make the baud rate.
+    """
+
+    def __init__(self, core, clock_hz: int, baud: int, digest: bytes,
+                 gateware: tuple[int, int, int], max_prompt: int = MAX_PROMPT):  # fmt: skip
+        self._core = core
+        self._cycles = bit_cycles(clock_hz, baud)
+        major, minor, patch = gateware
+        hello = {
+            "clock_hz": clock_hz,
+            "digest": int.from_bytes(digest, "little"),
+            "gateware": patch | minor << 8 | major << 16,
+        }
+        plan = core.plan
+        self._host = Host(
+            core.schedule.streams, core.tags, plan.n_vocab, plan.n_ctx, hello, max_prompt
+        )
+        super().__init__(
+            {"rx": In(1, init=1), "tx": Out(1), "alive": Out(1), "busy": Out(1), "error": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self._core
+        m.submodules.host = host = self._host
+        m.submodules.receiver = receiver = Receiver(self._cycles)
+        m.submodules.transmitter = transmitter = Transmitter(self._cycles)
+        wiring.connect(m, receiver.o, host.i)
+        wiring.connect(m, host.o, transmitter.i)
+        wiring.connect(m, host.requests, core.requests)
+        wiring.connect(m, core.tokens, host.tokens)
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.tx.eq(transmitter.tx),
+            host.framing_error.eq(receiver.framing_error),
+            host.slot.eq(core.slot),
+            core.abort.eq(host.abort),
+            self.alive.eq(host.beat),
+            self.busy.eq(~core.idle),
+            self.error.eq(host.error),
+        ]
+        return m
