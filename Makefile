@@ -27,6 +27,9 @@ option.CYCLES      := --cycles       # how many cycles to show; default: three t
 option.DATA        := --data         # text file, one name a line; default: the names in golden/data
 option.STEPS       := --steps        # training steps; default 20000
 option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default xc7
+option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty
+option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
+option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md
 
 machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
@@ -36,6 +39,8 @@ options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
 options.wave     := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE FROM CYCLES OUTPUT
 options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
 options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT
+options.bitstream := BOARD MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES CLOCK SEED TOOLCHAIN
+options.boards   := MODEL
 options.results  := OUTPUT
 options.train    := DATA STEPS SEED OUTPUT
 options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
@@ -57,6 +62,10 @@ results: setup ## measure performance, correctness and scaling, and write docs/r
 ##@ Build
 count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
 	$(call cli,boards count)
+boards: setup ## list the boards, and what fits on each
+	$(call cli,boards boards)
+bitstream: setup ## make a bitstream for a board; sets the tools up on first use; writes build/boards/<board>/<model>
+	$(call cli,boards bitstream)
 
 ##@ Models
 train: setup ## train microgpt on a list of names; writes a checkpoint and its loss curve
@@ -126,5 +135,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(takes) ARGS; `make help` tells more)
 endif
 
-.PHONY: accuracy clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave
+.PHONY: accuracy bitstream boards clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave
 .NOTPARALLEL:

@@ -3,11 +3,15 @@
 Each command lives in a module of its own in :mod:`boards.commands` and is listed here.
 """
 
+from boards.commands.bitstream import bitstream
+from boards.commands.boards import boards
 from boards.commands.count import count
+from boards.commands.sizes import sizes
 from golden.cli import application, run
 
-app = application("Count what a chip needs for the gateware.")
-app.command()(count)
+app = application("Put the gateware onto boards: what it needs, and bitstreams.")
+for command in (bitstream, boards, count, sizes):
+    app.command()(command)
 
 if __name__ == "__main__":
     run(app, "python -m boards")

@@ -21,6 +21,8 @@ TARGETS = {
     "wave": ("sim", "wave"),
     "verilog": ("sim", "verilog"),
     "results": ("sim", "results"),
+    "bitstream": ("boards", "bitstream"),
+    "boards": ("boards", "boards"),
     "count": ("boards", "count"),
     "train": ("golden", "train"),
     "accuracy": ("golden", "accuracy"),
@@ -33,6 +35,7 @@ BAD = {
     "one of": ["", "x", "1"],
     "0 (greedy)": ["", "x", "-0.1", "9", "0.001", "nan", "inf", "-inf"],
     "a positive number": ["", "x", "0", "-1", "nan", "inf"],
+    "a frequency": ["", "x", "0", "-1", "nan", "inf"],
     "the name of a file": ["", " "],
 }
 """Values that are refused, by what is expected."""

@@ -1,0 +1,107 @@
+"""``python -m boards bitstream``: a model's gateware as a bitstream for a board."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boards import build, fit, gateware, vivado
+from boards.board import Board
+from boards.catalogue import BOARDS, find_board
+from boards.report import make_report
+from boards.resources import NAMES, fits, used
+from golden import checked
+from golden.commands import options
+from golden.errors import OptionError, WeftError, check_writable, write_whole
+from golden.quantize import Options, quantize
+from golden.zoo import load
+from sim.build import BUILD, Target, make_design
+from sim.commands.options import Lanes
+
+CACHE = BUILD / "cache" / "boards"
+FASTEST = 1000
+FREQUENCIES = f"a frequency from 1 to {FASTEST} MHz"
+TOOLCHAINS = ("open", "vivado")
+
+
+def bitstream(
+    board: Annotated[str, checked.choice(of=BOARDS, help="Where it goes.")] = "arty",
+    model: options.Model = options.MODEL,
+    checkpoint: options.CheckpointFile = None,
+    numbers: options.Numbers = "fixed",
+    multipliers: Annotated[
+        int | None,
+        checked.whole(least=2, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
+    ] = None,
+    lanes: Lanes = None,
+    clock: Annotated[
+        float | None,
+        checked.number(expected=FREQUENCIES, help="In MHz; the board's if none."),
+    ] = None,
+    seed: options.Seed = build.SEED,
+    toolchain: Annotated[str, checked.choice(of=TOOLCHAINS, help="Which makes it.")] = "open",
+) -> None:
+    """Make a bitstream, and report what it uses and how fast it is."""
+    chosen = find_board(board)
+    folder = BUILD / "boards" / chosen.name / model
+    for name in ("report.json", "timing.json"):
+        check_writable(folder / name)
+    mhz = clock_of(chosen, clock)
+    plan = quantize(load(model, checkpoint), Options(numbers))
+    if multipliers is None:
+        multipliers = fit.choose(chosen, plan)
+    fit.check(chosen, plan, multipliers)
+    target = Target(model, checkpoint, numbers, multipliers=multipliers, lanes=lanes)
+    design = make_design(target)
+    order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
+    made = order.made_mhz
+    print(f"{model} with {multipliers} multipliers on {chosen.title}, {made:g} MHz", flush=True)
+    if toolchain == "vivado":
+        with_vivado(order, folder)
+        return
+    netlist = build.synthesise(order, CACHE)
+    needs = used(chosen.family, netlist)
+    if not fits(chosen, needs):
+        raise WeftError(fit.refusal(chosen, plan, needs))
+    placed = build.place(order, netlist, CACHE)
+    report = make_report(order, model, multipliers, placed, needs, None)
+    write_json(folder / "timing.json", report)  # of a failure too; the report is of what is there
+    product = build.pack(order, placed, CACHE)
+    output = folder / product.name
+    write_whole(output, product.read_bytes())
+    write_json(folder / "report.json", report | {"bitstream": str(output)})
+    show(chosen, report)
+    print(folder / "report.json")
+    print(output)
+
+
+def clock_of(board: Board, asked: float | None) -> float:
+    """The clock that is wanted, in MHz."""
+    if asked is not None and not 1 <= asked <= FASTEST:
+        raise OptionError("clock", f"is {asked:g}; expected {FREQUENCIES}")
+    return board.clock_mhz if asked is None else asked
+
+
+def with_vivado(order: build.Order, folder: Path) -> None:
+    """The same with Vivado's tools."""
+    project = folder / "vivado"
+    path = vivado.run(vivado.write_project(order, project))
+    print(f"{vivado.fmax(project, order.made_mhz):.1f} MHz of {order.made_mhz:g} MHz: {path}")
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a report."""
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def show(board: Board, report: dict) -> None:
+    """The figures for people."""
+    for name, number in report["used"].items():
+        there = board.available[name]
+        typer.echo(f"  {NAMES[name]:16} {number:7,} of {there:7,} ({number / there:.0%})")
+    typer.echo(f"  {'clock':16} {report['clock_mhz']:g} MHz; up to {report['fmax_mhz']:g} MHz")
+    for arcs in report["untimed"]:
+        typer.echo(f"  not timed by this tool: {arcs}")
