@@ -28,14 +28,16 @@ class Hop:
 
 @dataclass(frozen=True)
 class Timing:
-    """The fastest clock, and the hops of the slowest path from register to register."""
+    """The fastest clock; the hops of the slowest path between registers, and where it ends."""
 
     fmax_mhz: float
     hops: tuple[Hop, ...]
+    end: str = ""
 
     def path(self) -> str:
         """The slowest path in words: nets that have names, first to last, at most SHOWN."""
-        named = [MADE.sub("", hop.net) for hop in self.hops if not hop.net.startswith("$")]
+        nets = [*(hop.net for hop in self.hops), self.end]
+        named = [MADE.sub("", net) for net in nets if net and not net.startswith("$")]
         names = list(dict.fromkeys(named)) or ["nets without a name"]
         if len(names) > SHOWN:
             names[SHOWN // 2 : -SHOWN // 2] = ["..."]
@@ -55,7 +57,9 @@ def read(report: dict) -> Timing:
     clock, slowest = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
     wanted = f"posedge {clock}"
     paths = [p["path"] for p in report["critical_paths"] if p["from"] == p["to"] == wanted]
-    return Timing(slowest["achieved"], tuple(_hops(paths[0])) if paths else ())
+    path = paths[0] if paths else []
+    end = path[-1]["to"]["cell"] if path else ""
+    return Timing(slowest["achieved"], tuple(_hops(path)), end)
 
 
 def _hops(path: list[dict]) -> list[Hop]:

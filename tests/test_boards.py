@@ -90,7 +90,7 @@ def test_timing_names_what_binds():
         {"type": "logic", "delay": 0.25},
         hop("$abc$1", 0.5),
         hop("unit.b_LUT4_Z_D", 2.0),
-        {"type": "setup", "delay": 0.1},
+        {"type": "setup", "delay": 0.1, "to": {"cell": "unit.c_TRELLIS_FF_Q"}},
     ]
     report = {
         "fmax": {"slow": {"achieved": 50.0}, "fast": {"achieved": 90.0}},
@@ -101,5 +101,5 @@ def test_timing_names_what_binds():
     }
     found = timing.read(report)
     assert found.fmax_mhz == 50
-    assert found.path() == "unit.a -> unit.b"
+    assert found.path() == "unit.a -> unit.b -> unit.c"
     assert found.hops[0] == timing.Hop("unit.a", 1.0, 0.5, ("hdl/unit.py:3",))
