@@ -10,13 +10,22 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from golden import protocol
-from golden.errors import WeftError
 from golden.generate import Request
 from golden.protocol import REPLY, UNKNOWN, Decoder, Frame, Refusal, Type
+from sim.replies import (
+    Device,
+    LinkError,
+    NoReply,
+    Refused,
+    Token,
+    read,
+    read_device,
+    read_token,
+    request_payload,
+)
 
 TIMEOUT = 1.0
 """Seconds for a reply."""
@@ -27,34 +36,6 @@ TOKEN_TIMEOUT = 30.0
 TRIES = 4
 """How often a request is sent that may be repeated."""
 
-REASONS = {
-    Refusal.UNKNOWN_TYPE: "does not know this request; its gateware is older than this program",
-    Refusal.BAD_LENGTH: "found a wrong length in the request",
-    Refusal.OVERSIZED: "has no room for the request; choose a shorter prompt",
-    Refusal.BUSY: "is busy with other sequences; wait for them or abort them",
-    Refusal.BAD_TOKEN: "found a token in the prompt that is not in its vocabulary",
-    Refusal.EMPTY_PROMPT: "was given an empty prompt; expected at least one token",
-    Refusal.PROMPT_TOO_LONG: "has a context that is shorter than the prompt",
-    Refusal.BAD_COUNT: "was asked for no tokens; expected at least 1",
-    Refusal.BAD_NOISE_SCALE: "was given a temperature that is too high",
-}
-
-
-class LinkError(WeftError):
-    """The link or the device failed, told in one sentence."""
-
-
-class NoReply(LinkError):
-    """Nothing came in time, or what was sent came damaged."""
-
-
-class Refused(LinkError):
-    """The device answered with an ERROR; ``refusal`` says which."""
-
-    def __init__(self, refusal: int):
-        self.refusal = refusal
-        super().__init__(f"the device {REASONS.get(refusal, f'refused with code {refusal}')}")
-
 
 class Port(Protocol):
     """What carries bytes: a serial port, or a simulation."""
@@ -64,29 +45,6 @@ class Port(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """What a device says that it is; ``n_ctx`` is None when sequences are endless."""
-
-    gateware: str
-    digest: str
-    clock_hz: int
-    n_vocab: int
-    n_ctx: int | None
-    streams: int
-    max_prompt: int
-
-
-@dataclass(frozen=True)
-class Token:
-    """A sampled token; ``cycles`` are those that the hardware counted for it."""
-
-    token: int
-    position: int
-    cycles: int
-    last: bool
 
 
 class Link:
@@ -111,28 +69,11 @@ class Link:
 
     def hello(self) -> Device:
         """What the device is; LinkError if it speaks another version of the protocol."""
-        payload = self._repeat(Type.HELLO, self._timeout).payload
-        if not payload or payload[0] != protocol.VERSION:
-            version = f"version {payload[0]}" if payload else "no version"
-            raise LinkError(
-                f"the device speaks {version} of the protocol and this program version "
-                f"{protocol.VERSION}; build both from the same sources"
-            )
-        values = _unpack(protocol.HELLO, payload)
-        major, minor, patch = reversed(values["gateware"].to_bytes(3, "little"))
-        return Device(
-            f"{major}.{minor}.{patch}",
-            values["digest"].to_bytes(8, "little").hex(),
-            values["clock_hz"],
-            values["n_vocab"],
-            values["n_ctx"] or None,
-            values["streams"],
-            values["max_prompt"],
-        )
+        return read_device(self._repeat(Type.HELLO, self._timeout).payload)
 
     def counters(self) -> dict[str, int]:
         """What the device counted since its reset: golden.protocol.COUNTERS."""
-        return _unpack(protocol.COUNTERS, self._repeat(Type.COUNTERS, self._timeout).payload)
+        return read(protocol.COUNTERS, self._repeat(Type.COUNTERS, self._timeout).payload)
 
     def abort(self) -> None:
         """End all sequences; their :meth:`generate` end with a last token."""
@@ -147,7 +88,7 @@ class Link:
         LinkError: a token was lost, or none came in time.
         WeftError: the request does not fit a frame.
         """
-        number = self._send(Type.GENERATE, _payload(request))
+        number = self._send(Type.GENERATE, request_payload(request))
         self._tokens[number] = []
         try:
             self._reply(Type.GENERATE, number, self._timeout)
@@ -212,7 +153,7 @@ class Link:
 
         self._until(there, timeout, "a reply")
         if found and found[0].type == REPLY | Type.ERROR:
-            refusal = _unpack(protocol.ERROR, found[0].payload)["refusal"]
+            refusal = read(protocol.ERROR, found[0].payload)["refusal"]
             if refusal == Refusal.BAD_CRC:
                 raise NoReply("the device received what was sent damaged; check its cable")
             raise Refused(refusal)
@@ -238,9 +179,7 @@ class Link:
         if frame.type != REPLY | Type.TOKEN:
             self._frames.append(frame)
         elif frame.number in self._tokens:
-            values = _unpack(protocol.TOKEN, frame.payload)
-            values["last"] = bool(values["last"])
-            self._tokens[frame.number].append(Token(**values))
+            self._tokens[frame.number].append(read_token(frame.payload))
 
 
 @contextmanager
@@ -252,26 +191,3 @@ def _told() -> Iterator[None]:
         raise LinkError(
             f"the connection to the device broke ({error}); plug it in and start again"
         ) from None
-
-
-def _unpack(fields: protocol.Fields, payload: bytes) -> dict[str, int]:
-    try:
-        return protocol.unpack(fields, payload)
-    except ValueError as error:
-        raise LinkError(
-            f"the device sent a reply of another form: {error}; build it from the same sources"
-        ) from None
-
-
-def _payload(request: Request) -> bytes:
-    """The payload of a GENERATE."""
-    limits = {"count": protocol.MAX_COUNT, "noise_scale": protocol.MAX_NOISE_SCALE,
-              "seed": 0xFFFFFFFF, "sequence": 0xFFFFFFFF}  # fmt: skip
-    values = {name: getattr(request, name) for name in limits}
-    tokens = {f"token {k} of the prompt": token for k, token in enumerate(request.prompt)}
-    for name, value in (values | tokens).items():
-        limit = limits.get(name, protocol.MAX_VOCAB - 1)
-        if not 0 <= value <= limit:
-            raise WeftError(f"{name} is {value}; a request to a device takes 0 to {limit}")
-    values["stop"] = protocol.NO_STOP if request.stop is None else request.stop
-    return protocol.prompt_bytes(request.prompt, values)
