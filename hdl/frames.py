@@ -83,7 +83,7 @@ class Deframer(wiring.Component):
         m = Module()
         m.submodules.crc = crc = Processor(getattr(catalog, CRC_NAME)())
         escape, lost, come = Signal(), Signal(), Signal(range(OVER + 1))
-        oversized, left = Signal(), Signal(self._length_bits)
+        oversized, left = Signal(), Signal(self._length_bits, reset_less=True)
         flag = self.i.valid & (self.i.p == FLAG)
         byte = Signal(8)
         taken = Signal()
@@ -162,8 +162,9 @@ class Deframer(wiring.Component):
 
 
 def message_layout(address_bits: int) -> data.StructLayout:
-    """A frame to send: its payload is ``length`` bytes of a memory, from ``address`` on."""
-    fields = {"type": 8, "number": 8, "address": address_bits, "length": address_bits}
+    """A frame to send; its payload is ``length`` bytes of a memory, ``address`` to ``last``."""
+    places = dict.fromkeys(("length", "address", "last"), address_bits)
+    fields = {"type": 8, "number": 8, **places}
     return data.StructLayout(fields)
 
 
@@ -200,7 +201,7 @@ class Framer(wiring.Component):
         parts = [FLAG, message.type, message.number, message.length, 0, self.data]
         parts += [crc.crc[8:], crc.crc[:8], FLAG]
         opening, payload, closing = 0, 5, 8
-        part, left = Signal(range(len(parts))), Signal.like(message.length)
+        part = Signal(range(len(parts)))
         byte, flag, stuffed, escaped, settled, gone = Signal(8), *(Signal() for _ in range(5))
         with m.Switch(part):
             for k, value in enumerate(parts):
@@ -221,15 +222,15 @@ class Framer(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += escaped.eq(stuffed)
         with m.If(part == opening):
-            m.d.sync += [self.address.eq(message.address), left.eq(message.length)]
+            m.d.sync += self.address.eq(message.address)
         with m.Elif(gone & (part == payload)):
-            m.d.sync += [self.address.eq(self.address + 1), left.eq(left - 1)]
+            m.d.sync += self.address.eq(self.address + 1)
         with m.If(gone):
             # No payload: from the length to the CRC.
             m.d.sync += part.eq(part + 1)
-            with m.If((part == payload - 1) & (left == 0)):
+            with m.If((part == payload - 1) & (message.length == 0)):
                 m.d.sync += part.eq(payload + 1)
-            with m.Elif((part == payload) & (left != 1)):
+            with m.Elif((part == payload) & (self.address != message.last)):
                 m.d.sync += part.eq(payload)
             with m.Elif(part == closing):
                 m.d.sync += part.eq(opening)

@@ -90,10 +90,12 @@ class Host(wiring.Component):
         )
         self._told = Signal()  # the tally knows the token that waits
         self._active = Signal(streams)
-        self._numbers = Array(Signal(8, name=f"number{k}") for k in range(streams))
-        self._fed = Signal(8)  # number of the prompt that is fed; of the sequence, if there is one
-        self._aborted = Signal(8)  # number of the ABORT that waits
-        self._kind, self._number, self._refusal = Signal(Type), Signal(8), Signal(Refusal)
+        self._numbers = Array(Signal(8, name=f"number{k}", reset_less=True) for k in range(streams))
+        # Numbers of the prompt that is fed (and of the sequence, if there can be but one), of the
+        # ABORT that waits, and of what is answered.
+        self._fed, self._aborted, self._number = (Signal(8, reset_less=True) for _ in range(3))
+        self._kind = Signal(Type, reset_less=True)
+        self._refusal = Signal(Refusal, reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -222,8 +224,10 @@ class Host(wiring.Component):
         with m.Switch(self._kind):
             for kind, (address, fields) in PAYLOADS.items():
                 with m.Case(kind):
-                    m.d.comb += message.address.eq(address)
-                    m.d.comb += message.length.eq(protocol.size(fields))
+                    length = protocol.size(fields)
+                    m.d.comb += [message.address.eq(address), message.length.eq(length)]
+                    m.d.comb += message.last.eq(address + length - 1)
             with m.Case(Type.ERROR):
                 m.d.comb += message.address.eq(tally.ERROR | self._refusal)
+                m.d.comb += message.last.eq(tally.ERROR | self._refusal)
                 m.d.comb += message.length.eq(protocol.size(protocol.ERROR))

@@ -74,8 +74,8 @@ class Prompt(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cursor, settled = Signal(self._length_bits), Signal()
-        settings = Signal(layout(protocol.SETTINGS))
+        cursor, settled = Signal(self._length_bits, reset_less=True), Signal()
+        settings = Signal(layout(protocol.SETTINGS), reset_less=True)
         has_stop, first = Signal(), Signal()
         m.d.comb += self.address.eq(cursor)
         m.d.sync += settled.eq(1)  # unless the cursor moves
@@ -128,7 +128,7 @@ class Prompt(wiring.Component):
 
     def _feed(self, m: Module, cursor, settled, first):
         """Two bytes, then a beat."""
-        low, asked = Signal(8), self.requests
+        low, asked = Signal(8, reset_less=True), self.requests
         m.d.comb += [
             asked.valid.eq(settled & cursor[0] & ~(first & self.hold)),
             asked.p.token.eq(Cat(low, self.data)),

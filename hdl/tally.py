@@ -136,7 +136,7 @@ class Tally(wiring.Component):
     def _add(self, m: Module, at, old: Signal, given: Signal, taking: Signal) -> Signal:
         """Phase 0: ``old - given``; phase 1: ``old`` and what is to be counted.  9 bits."""
         word, byte, phase, second = at
-        more, carry, carried, total = Signal(8), Signal(), Signal(), Signal(9)
+        more, carry, carried, total = Signal(8), Signal(), Signal(reset_less=True), Signal(9)
         with m.If(~phase):
             m.d.comb += [more.eq(~given), carry.eq(1)]
         with m.Elif(word == WORD["token_cycles"]):
@@ -153,7 +153,8 @@ class Tally(wiring.Component):
                 with m.If(second & (byte == 0)):
                     m.d.sync += waiting.eq(event)
         upper = (word == WORD["cycles"] + 1) | (word == WORD["token_cycles"] + 1)
-        m.d.comb += total.eq(old + more + Mux(byte.any() | upper, carried, carry))
+        enters = Mux(byte.any() | upper, carried, carry)
+        m.d.comb += total.eq((Cat(enters, old) + Cat(enters, more)) >> 1)
         with m.If(second):
             m.d.sync += carried.eq(total[8])
         with m.If(second & phase & (word == WORD["cycles"]) & (byte == 3)):
@@ -163,7 +164,7 @@ class Tally(wiring.Component):
     def _wins(self, m: Module, at, total: Signal):
         """Whether the token's bytes replace those of a word, as phase 0 found."""
         word, byte, phase, second = at
-        fewest, most = Signal(), Signal()
+        fewest, most = Signal(reset_less=True), Signal(reset_less=True)
         with m.If(second & ~phase & (byte == 3)):
             with m.If(word == WORD["fewest_cycles"]):
                 m.d.sync += fewest.eq(total[8])

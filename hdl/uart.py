@@ -74,9 +74,9 @@ class Receiver(wiring.Component):
         rx, before, active = Signal(init=1), Signal(init=1), Signal()
         m.submodules.synchronizer = FFSynchronizer(self.rx, rx, init=1)
         cycle = Signal(range(self._cycles))
-        samples = Signal(2)
+        samples = Signal(2, reset_less=True)
         # Ones, into which start bit and data are shifted: with the start bit at the end, all is in.
-        bits = Signal(9)
+        bits = Signal(9, reset_less=True)
         majority = (samples[0] & samples[1]) | (rx & samples.any())
         m.d.comb += self.o.p.eq(bits[1:])
         m.d.sync += [before.eq(rx), cycle.eq(Mux(cycle == self._cycles - 1, 0, cycle + 1))]
@@ -117,7 +117,8 @@ class Transmitter(wiring.Component):
         m = Module()
         cycle = Signal(range(self._cycles))
         busy = Signal()
-        bits = Signal(9)  # what is still to be sent; the stop bit is its highest one
+        # What is still to be sent; the stop bit is its highest one.
+        bits = Signal(9, reset_less=True)
         m.d.comb += self.i.ready.eq(~busy)
         with m.If(~busy):
             m.d.sync += cycle.eq(0)

@@ -227,8 +227,9 @@ def test_framer(idle, start):
     frames = [Frame(t, n, bytes(content[a : a + length])) for t, n, a, length in asked]
     data = b"".join(map(encode, frames))
     bench = Streams(Sender(content), idle=idle, seed=start)
-    names = ("type", "number", "address", "length")
-    bench.source("messages", bench.dut.messages, [dict(zip(names, a, strict=True)) for a in asked])
+    names = ("type", "number", "address", "length", "last")
+    messages = [dict(zip(names, (*a, (a[2] + a[3] - 1) % 256), strict=True)) for a in asked]
+    bench.source("messages", bench.dut.messages, messages)
     cycles = []
     seen = bench.sink("o", bench.dut.o, len(data), cycles)
     bench.run()
