@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from boards.build import Order
 from boards.elaborate import NAME, prepare
@@ -42,14 +43,20 @@ def write_project(order: Order, folder: Path) -> Path:
 
     made = order.made_mhz
     plan = prepare(Platform(toolchain="Vivado"), board, order.gateware(made), made)
-    for name, content in plan.files.items():
-        write_whole(folder / name, content if isinstance(content, bytes) else content.encode())
-    script = [f"read_rtlil {NAME}.il", *HIERARCHICAL]
-    (folder / "verilog.ys").write_text("\n".join(script) + "\n")
-    process.execute([sys.executable, "-c", RUN_YOSYS, "script verilog.ys"], folder, "Yosys")
-    for name in (f"{NAME}.il", "verilog.ys"):
-        (folder / name).unlink()
+    files = {n: c if isinstance(c, bytes) else c.encode() for n, c in plan.files.items()}
+    files[f"{NAME}.v"] = _verilog(files.pop(f"{NAME}.il"))
+    for name, content in files.items():
+        write_whole(folder / name, content)
     return folder / f"build_{NAME}.sh"
+
+
+def _verilog(rtlil: bytes) -> bytes:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "top.il").write_bytes(rtlil)
+        (folder / "top.ys").write_text("\n".join(("read_rtlil top.il", *HIERARCHICAL)) + "\n")
+        process.execute([sys.executable, "-c", RUN_YOSYS, "script top.ys"], folder, "Yosys")
+        return (folder / "top.v").read_bytes()
 
 
 def run(script: Path) -> Path:
