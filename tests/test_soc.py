@@ -9,12 +9,15 @@ from amaranth.sim import Simulator
 
 from golden import protocol
 from golden.errors import WeftError
-from golden.generate import Request
+from golden.generate import Request, generate
 from golden.protocol import REPLY, Decoder, Frame, Refusal, Type, encode
+from hdl.memory import Memories
 from hdl.soc import Soc
 from hdl.uart import FRAME_BITS
 from sim.host import Link, LinkError, NoReply, Refused, Token
+from tests import models
 from tests.host_core import N_CTX, N_VOCAB, HostCore, expected
+from tests.random_models import BASE
 
 CLOCK, BAUD = 1_000_000, 125_000
 DIGEST = bytes(range(8))
@@ -23,8 +26,8 @@ DIGEST = bytes(range(8))
 class Wires:
     """A port into a simulation; it has its own clock, which may be wrong by ``skew``."""
 
-    def __init__(self, skew=1.0, **options):
-        self.dut = Soc(HostCore(**options), CLOCK, BAUD, DIGEST, (1, 2, 3), max_prompt=20)
+    def __init__(self, skew=1.0, core=None, **options):
+        self.dut = Soc(core or HostCore(**options), CLOCK, BAUD, DIGEST, (1, 2, 3), max_prompt=20)
         self.bit = skew / BAUD
         self.sim = Simulator(self.dut)
         self.sim.add_clock(1 / CLOCK)
@@ -72,8 +75,8 @@ class Wires:
         data, self._in = bytes(self._in), bytearray()
         return data
 
-    def link(self):
-        return Link(self, timeout=0.02, token_timeout=0.05, clock=lambda: self.now)
+    def link(self, token_timeout=0.05):
+        return Link(self, timeout=0.02, token_timeout=token_timeout, clock=lambda: self.now)
 
 
 @pytest.mark.parametrize("skew", [0.98, 1.0, 1.02])
@@ -92,6 +95,16 @@ def test_a_conversation(skew):
     assert counters["token_cycles"] == sum(t.cycles for t in tokens)
     assert counters["framing_errors"] == counters["bad_crc"] == 0
     assert 0 < wires.now * CLOCK - counters["cycles"] < 20_000
+
+
+@pytest.mark.slow
+def test_a_real_core():
+    """From the wire through a whole model and back: the tokens of the integer model."""
+    made = models.design(BASE, multipliers=4)
+    link = Wires(core=made.core(Memories(made.image), observe=False)).link(token_timeout=1)
+    request = Request(prompt=(1, 2), count=3, seed=5, noise_scale=1000)
+    sampled = [step.sampled for step in generate(made.plan, request)]
+    assert [t.token for t in link.generate(request)] == sampled[1:]
 
 
 def test_noise_breaks_and_refusals():
