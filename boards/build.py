@@ -97,6 +97,7 @@ def synthesise(order: Order, folder: Path) -> Path:
         with ticking("synthesis", target / "yosys.log"):
             process.execute(command, target, "Yosys")
         (target / f"{NAME}.il").unlink()
+        flow.check(target / f"{NAME}.json")
 
     name = cache.digest(*depends, *package_versions().values())
     return cache.cached(folder / "netlist" / name, make, f"synthesis for {board.title}")

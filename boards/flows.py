@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards import xc7
+from boards import limits, xc7
 from boards.board import Board
 from boards.families import FAMILIES
 from boards.tools import Tools
@@ -25,8 +25,8 @@ class Flow:
     placer: the nextpnr.  place: its arguments beside the board's own, before the netlist.
     packer: all tools that make the bitstream.  pack: makes it, in the folder that it is given.
     product: suffix of the bitstream.
-    cells: resource of a report -> what nextpnr calls it; others are counted in the netlist.
     untimed: paths that nextpnr does not time.
+    check: refuses a netlist that the tools would get wrong.
     """
 
     toolchain: str
@@ -37,8 +37,8 @@ class Flow:
     packers: tuple[str, ...]
     pack: Callable[[Board, Tools, Path], None]
     product: str
-    cells: dict[str, str]
     untimed: tuple[str, ...] = ()
+    check: Callable[[Path], None] = lambda netlist: None
 
 
 def _pack_ecp5(board: Board, tools: Tools, folder: Path) -> None:
@@ -66,8 +66,8 @@ FLOWS = {
         packers=("xc7frames2bit", "bitread"),
         pack=xc7.pack,
         product="bit",
-        cells={},
         untimed=("paths into, out of and inside DSP48E1",),
+        check=limits.check_xc7,
     ),
     "ecp5": Flow(
         toolchain="Trellis",
@@ -78,7 +78,6 @@ FLOWS = {
         packers=("ecppack",),
         pack=_pack_ecp5,
         product="bit",
-        cells={"lut": "TRELLIS_COMB"},
     ),
     "ice40": Flow(
         toolchain="IceStorm",
@@ -89,7 +88,6 @@ FLOWS = {
         packers=("icepack",),
         pack=_pack_ice40,
         product="bin",
-        cells={"lut": "ICESTORM_LC"},
     ),
     "gowin": Flow(
         toolchain="Apicula",
@@ -100,6 +98,5 @@ FLOWS = {
         packers=("gowin_pack",),
         pack=_pack_gowin,
         product="fs",
-        cells={"lut": "LUT4"},
     ),
 }
