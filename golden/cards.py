@@ -15,7 +15,11 @@ LAST_POSITION = 1 << 30
 
 @dataclass(frozen=True)
 class Card:
-    """What is told about a stage, and where it is drawn (x, y: the upper left corner)."""
+    """What is told about a stage, and where it is drawn (x, y: the upper left corner).
+
+    bound: cycles of one token that no unit of this width can beat, with a full cache.
+    busy: cycles of a token that a simulation saw its unit work on it, or None.
+    """
 
     section: str
     name: str
@@ -26,7 +30,7 @@ class Card:
     multipliers: int
     macs: int
     bound: int
-    measured: float | None = None
+    busy: float | None = None
     x: float = 0
     y: float = 0
 
@@ -82,10 +86,14 @@ def named_sections(plan: Plan, schedule: Schedule) -> list[tuple[str, str, Secti
     ]
 
 
-def cards(plan: Plan, schedule: Schedule, measured: Mapping[str, float]) -> dict[str, Card]:
-    """The card of every stage by key; ``measured`` cycles by key or by the stage's name."""
+def cards(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str, Card]:
+    """The card of every stage by key; ``busy`` cycles of a whole token by key or by stage's name.
+
+    A card tells of one layer: what a unit of a shared datapath did is divided by its layers.
+    """
     made = {}
     for section, _, stages in named_sections(plan, schedule):
+        passes = len(plan.layers) // schedule.instances if stages is plan.template else 1
         for stage in stages:
             unit = schedule.unit(section, stage.name)
             card = Card(
@@ -99,14 +107,14 @@ def cards(plan: Plan, schedule: Schedule, measured: Mapping[str, float]) -> dict
                 stage_macs(stage, LAST_POSITION),
                 bound_cycles(stage, unit),
             )
-            cycles = measured.get(card.key, measured.get(stage.name))
-            made[card.key] = replace(card, measured=cycles)
+            cycles = busy.get(card.key, busy.get(stage.name))
+            made[card.key] = replace(card, busy=None if cycles is None else cycles / passes)
     return made
 
 
-def mermaid(plan: Plan, schedule: Schedule, measured: Mapping[str, float] | None = None) -> str:
+def mermaid(plan: Plan, schedule: Schedule, busy: Mapping[str, float] | None = None) -> str:
     """The same facts as a Mermaid flowchart, which forges render inside Markdown."""
-    told = cards(plan, schedule, measured or {})
+    told = cards(plan, schedule, busy or {})
     lines = ["flowchart TB", '  host(["host"])']
     links, source = [], "host"
     for section, title, stages in named_sections(plan, schedule):
@@ -129,5 +137,6 @@ def facts(card: Card) -> Iterator[tuple[str, str]]:
     yield card.shape, card.kind
     yield card.formats, ""
     yield card.unit, f"{card.multipliers} mult." if card.multipliers else ""
-    measured = "" if card.measured is None else f"{card.measured:,.0f} measured"
-    yield f"≥ {card.bound:,} cycle{'s' * (card.bound != 1)}", measured
+    # Only attention takes longer the more is in its cache; what was busy is a mean over positions.
+    unit = ", cache full" if card.kind == "attention" else f" cycle{'s' * (card.bound != 1)}"
+    yield f"≥ {card.bound:,}{unit}", "" if card.busy is None else f"{card.busy:,.0f} busy"

@@ -92,10 +92,10 @@ def rows(stages: list[Stage]) -> list[list[Stage]]:
 
 
 def make_diagram(
-    plan: Plan, schedule: Schedule, measured: Mapping[str, float] | None = None
+    plan: Plan, schedule: Schedule, busy: Mapping[str, float] | None = None
 ) -> Diagram:
-    """The picture of a plan on a schedule, with cycles measured in simulation where there are."""
-    layout = _Layout(cards(plan, schedule, measured or {}))
+    """The picture of a plan on a schedule, with busy cycles of a simulation where there are."""
+    layout = _Layout(cards(plan, schedule, busy or {}))
     for section, title, stages in named_sections(plan, schedule):
         layout.section(section, title, stages)
     macs = plan.macs(LAST_POSITION)

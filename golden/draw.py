@@ -50,7 +50,7 @@ def paint(diagram: Diagram) -> Figure:
         _panel(axes, panel)
     for wire in diagram.wires:
         _wire(axes, wire)
-    longest = max(max(card.bound, card.measured or 0) for card in diagram.cards)
+    longest = max(max(card.bound, card.busy or 0) for card in diagram.cards)
     for card in diagram.cards:
         _card(axes, card, longest)
     for wire in diagram.wires:
@@ -96,7 +96,7 @@ def _card(axes, card: Card, longest: float) -> None:
         text.append(_text(axes, right, y, note, 10.5, note_colour, ha="right"))
     for item in text:
         item.set_gid(f"text:{card.key}")
-    for cycles, alpha in ((card.measured or 0, 0.3), (card.bound, 1)):
+    for cycles, alpha in ((card.busy or 0, 0.3), (card.bound, 1)):
         bar = Rectangle((left, card.y + height - 7), full * cycles / longest, 2.5)
         bar.set(facecolor=colour, alpha=alpha, linewidth=0)
         axes.add_patch(bar)
@@ -142,7 +142,7 @@ def _label(axes, wire: Wire) -> None:
 
 
 def _legend(axes, diagram: Diagram) -> None:
-    measured = any(card.measured is not None for card in diagram.cards)
+    simulated = any(card.busy is not None for card in diagram.cards)
     text = "bars: least cycles a token with a full cache, beside the slowest stage"
-    text += "; pale: measured in simulation" if measured else ""
+    text += "; pale: cycles a token its unit was busy in simulation, on average" * simulated
     _text(axes, 24, diagram.height - 22, text, 10.5, FAINT)

@@ -1,25 +1,18 @@
-import json
-import os
 import re
-import subprocess
-import sys
 from io import BytesIO
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from golden.balancer import make_schedule
-from golden.cards import bound_cycles, cards, mermaid, named_sections
+from golden.cards import bound_cycles, cards, facts, mermaid, named_sections
 from golden.diagram import CARD, columns, make_diagram
 from golden.draw import draw, paint
 from golden.quantize import Options, quantize
 from golden.schedule import SCHEDULES
 from tests.random_models import CONFIGS, random_checkpoint
-from tests.test_golden_main import golden, refused
 
-ROOT = Path(__file__).parents[1]
 MODELS = {
     "fixed": quantize(random_checkpoint(CONFIGS["microgpt"])),
     "block": quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
@@ -30,9 +23,9 @@ CASES = [(model, schedule) for model in MODELS for schedule in SCHEDULES]
 pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
 
 
-def picture(model, schedule="folded", **measured):
+def picture(model, schedule="folded", **busy):
     plan = MODELS[model]
-    return plan, make_diagram(plan, make_schedule(plan, schedule, 64), measured)
+    return plan, make_diagram(plan, make_schedule(plan, schedule, 64), busy)
 
 
 def stages_of(plan):
@@ -138,15 +131,25 @@ def test_mermaid(model, schedule):
 def test_a_card_tells_the_facts():
     plan = MODELS["fixed"]
     schedule = make_schedule(plan, "folded", 64)
-    told = cards(plan, schedule, {"layer0.fc1": 40, "q": 9})
+    told = cards(plan, schedule, {"layer0.fc1": 40, "q": 9, "attention": 6})
     card = told["layer0.fc1"]
     assert (card.shape, card.unit, card.multipliers) == ("64 × 16", "linear", 64)
-    assert (card.macs, card.bound, card.measured) == (1024, 16, 40)
-    assert told["layer0.q"].measured == 9
-    assert told["layer0.k"].measured is None
+    assert (card.macs, card.bound, card.busy) == (1024, 16, 40)
+    assert told["layer0.q"].busy == 9
+    assert told["layer0.k"].busy is None
+    assert list(facts(card))[-1] == ("≥ 16 cycles", "40 busy")
+    assert list(facts(told["layer0.attention"]))[-1] == ("≥ 32, cache full", "6 busy")
     stage = plan.template.stages[5]
     assert told["layer0.attention"].macs == 2 * 16 * 16
     assert bound_cycles(stage, schedule.unit("layer0", stage.name)) == 4
+
+
+@pytest.mark.parametrize(("schedule", "of_a_layer"), [("folded", 20), ("pipelined", 40)])
+def test_a_card_tells_of_one_layer(schedule, of_a_layer):
+    plan = MODELS["block"]
+    told = cards(plan, make_schedule(plan, schedule), {"layer0.q": 40, "epilogue.sample": 8})
+    assert told["layer0.q"].busy == of_a_layer
+    assert told["epilogue.sample"].busy == 8
 
 
 def test_layers_are_cut_behind_residuals():
@@ -160,56 +163,3 @@ def test_the_same_picture_has_the_same_bytes():
     for file in files:
         draw(file, picture("fixed")[1], "svg")
     assert files[0].getvalue() == files[1].getvalue()
-
-
-def test_the_command(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    status, out, _ = golden(capsys, "graph", "--schedule", "pipelined", "--multipliers", 48)
-    assert status == 0
-    assert out.split() == [f"build/graph/microgpt.{form}" for form in ("svg", "png", "mmd")]
-    ElementTree.parse("build/graph/microgpt.svg")
-    assert Path("build/graph/microgpt.png").read_bytes().startswith(b"\x89PNG")
-    assert "48 multipliers" in Path("build/graph/microgpt.svg").read_text()
-    assert "measured" not in Path("build/graph/microgpt.mmd").read_text()
-
-
-def test_drawing_needs_no_home(tmp_path):
-    command = [sys.executable, "-m", "golden", "graph"]
-    env = os.environ | {"HOME": "/proc", "PYTHONPATH": str(ROOT)}
-    env = {name: value for name, value in env.items() if not name.startswith(("MPL", "XDG"))}
-    result = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "writable directory" not in result.stderr
-    assert (tmp_path / "build/cache/matplotlib").is_dir()
-
-
-def test_measured_cycles_come_from_a_report_that_fits(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    report = Path("build/sim/microgpt/report.json")
-    report.parent.mkdir(parents=True)
-    content = {"stages": [{"name": "q", "cycles": 17.0}], "plan_digest": "another"}
-    report.write_text(json.dumps(content))
-    assert golden(capsys, "graph")[0] == 0
-    assert "17 measured" not in Path("build/graph/microgpt.mmd").read_text()
-    assert golden(capsys, "graph", "--report", report)[0] == 0
-    assert "17 measured" in Path("build/graph/microgpt.mmd").read_text()
-    report.write_text("[]")
-    assert "is no report of a simulation" in refused(capsys, "graph")
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ("--model nope", "--model is 'nope'; expected one of microgpt, ailang"),
-        ("--schedule wide", "--schedule is 'wide'; expected one of folded, pipelined"),
-        ("--multipliers 1", "--multipliers is 1; expected at least 2"),
-        ("--streams 0", "--streams is 0"),
-        ("--numbers half", "--numbers is 'half'"),
-        ("--report missing.json", "cannot read missing.json"),
-        ("--output x.png", "--output is 'x.png'; expected the name of a file that ends in .svg"),
-        ("--output /proc/x.svg", "cannot write x.svg in the folder /proc"),
-    ],
-)
-def test_mistakes(capsys, tmp_path, monkeypatch, options, sentence):
-    monkeypatch.chdir(tmp_path)
-    assert sentence in refused(capsys, "graph", *options.split())

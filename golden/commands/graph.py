@@ -11,7 +11,9 @@ from golden.cards import mermaid
 from golden.commands import options
 from golden.diagram import make_diagram
 from golden.errors import WeftError, check_writable, write_whole
+from golden.plan import Plan
 from golden.quantize import WEIGHT_BITS, Options, quantize
+from golden.schedule import Schedule
 
 FOLDER = Path("build/graph")
 
@@ -26,7 +28,7 @@ def graph(
     weight_bits: options.WeightBits = WEIGHT_BITS,
     report: Annotated[
         Path | None,
-        checked.file(help="Measured cycles; build/sim/<model>/report.json if there is one"),
+        checked.file(help="Busy cycles; build/sim/<model>/report.json if it fits, when not given"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -43,32 +45,26 @@ def graph(
     checkpoint = zoo.load(model, checkpoint_file)
     plan = quantize(checkpoint, Options(numbers, weight_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
-    usual = Path("build/sim") / model / "report.json"
     if report is not None:
-        measured = measured_cycles(report)
-    elif usual.exists():
-        measured = measured_cycles(usual, plan.digest(), schedule, multipliers)
+        _, busy = read_report(report)
     else:
-        measured = {}
+        usual = Path("build/sim") / model / "report.json"
+        busy = fitting_cycles(usual, plan, chosen, numbers)
 
     from golden.draw import draw  # matplotlib takes longer to load than all the rest
 
-    picture = make_diagram(plan, chosen, measured)
+    picture = make_diagram(plan, chosen, busy)
     for form in ("svg", "png"):
         content = BytesIO()
         draw(content, picture, form)
         write_whole(files[form], content.getvalue())
-    write_whole(files["mmd"], mermaid(plan, chosen, measured).encode())
+    write_whole(files["mmd"], mermaid(plan, chosen, busy).encode())
     for file in files.values():
         print(file)
 
 
-def measured_cycles(
-    path: Path, digest: str | None = None, schedule: str | None = None, multipliers: int = 0
-) -> dict[str, float]:
-    """Cycles by stage from the report of a simulation.
-
-    With a ``digest``, the report must be of that plan, schedule and budget; else there are none.
+def read_report(path: Path) -> tuple[dict, dict[str, float]]:
+    """What a simulation was of (its plan's digest and its options), and busy cycles by stage.
 
     Raises
     ------
@@ -77,14 +73,30 @@ def measured_cycles(
     """
     try:
         report = json.loads(path.read_text())
-        options = report.get("options", {})
-        same = (report.get("plan_digest"), options.get("schedule"), options.get("multipliers"))
-        if digest is not None and same != (digest, schedule, multipliers):
-            return {}
-        return {stage["name"]: float(stage["cycles"]) for stage in report["stages"]}
+        design = {"plan_digest": report["plan_digest"], **report["options"]}
+        return design, {stage["name"]: float(stage["busy"]) for stage in report["stages"]}
     except OSError as error:
         raise WeftError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         raise WeftError(
-            f"{path} is no report of a simulation; expected JSON with stages, names and cycles"
+            f"{path} is no report of a simulation; "
+            "expected JSON with plan_digest, options, and stages with their names and busy cycles"
         ) from None
+
+
+def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, float]:
+    """Busy cycles by stage if ``path`` is a report of this very design; else none."""
+    try:
+        design, busy = read_report(path)
+    except WeftError:
+        return {}  # nobody asked for it
+    expected = {
+        "plan_digest": plan.digest(),
+        "numbers": numbers,
+        "schedule": schedule.name,
+        "multipliers": schedule.multipliers,
+        "lanes": None,
+        "streams": schedule.streams,
+        "weights": schedule.weights,
+    }
+    return busy if expected.items() <= design.items() else {}

@@ -28,9 +28,9 @@ def readme_pictures() -> dict[str, bytes]:
     requests = make_requests(design.checkpoint, sampling, NAMES)
     outcome = run(design, build(design, DEFAULT), requests, BUILD / "results" / "run")
     report = make_report(Target(), design, DEFAULT, sampling, requests, outcome)
-    cycles = {row["name"]: row["cycles"] for row in report["stages"]}
+    busy = {row["name"]: row["busy"] for row in report["stages"]}
     plan = BytesIO()
-    draw(plan, make_diagram(design.plan, design.schedule, cycles), "svg")
+    draw(plan, make_diagram(design.plan, design.schedule, busy), "svg")
     return {"sim.svg": terminal(report).encode(), "microgpt.svg": plan.getvalue()}
 
 
