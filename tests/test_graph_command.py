@@ -10,7 +10,7 @@ import pytest
 from golden import zoo
 from golden.balancer import make_schedule
 from golden.commands.graph import fitting_cycles, read_report
-from golden.errors import WeftError
+from golden.errors import WeftError, write_whole
 from golden.quantize import quantize
 from tests.test_golden_main import golden, refused
 
@@ -89,6 +89,19 @@ def test_drawing_needs_no_home(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "writable directory" not in result.stderr
     assert (tmp_path / "build/cache/matplotlib").is_dir()
+
+
+@pytest.mark.parametrize("failing", [".svg", ".png", ".mmd"])
+def test_a_full_disk_leaves_no_part_of_the_pictures(capsys, tmp_path, monkeypatch, failing):
+    def write(path, content):
+        if path.suffix == failing:
+            raise WeftError("no space is left")
+        write_whole(path, content)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("golden.commands.graph.write_whole", write)
+    assert "no space is left" in refused(capsys, "graph")
+    assert not list(Path("build/graph").glob("*"))
 
 
 @pytest.mark.parametrize(

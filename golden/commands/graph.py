@@ -1,6 +1,8 @@
 """``python -m golden graph``: a model's stages, formats, units and cycles as a picture."""
 
 import json
+from collections.abc import Mapping
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated
@@ -50,15 +52,8 @@ def graph(
     else:
         usual = Path("build/sim") / model / "report.json"
         busy = fitting_cycles(usual, plan, chosen, numbers)
-
-    from golden.draw import draw  # matplotlib takes longer to load than all the rest
-
-    picture = make_diagram(plan, chosen, busy)
-    for form in ("svg", "png"):
-        content = BytesIO()
-        draw(content, picture, form)
-        write_whole(files[form], content.getvalue())
-    write_whole(files["mmd"], mermaid(plan, chosen, busy).encode())
+    pictures = _pictures(plan, chosen, busy)
+    _write_all({files[form]: content for form, content in pictures.items()})
     for file in files.values():
         print(file)
 
@@ -100,3 +95,24 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> 
         "weights": schedule.weights,
     }
     return busy if expected.items() <= design.items() else {}
+
+
+def _pictures(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str, bytes]:
+    """The picture in every form."""
+    from golden.draw import draw  # matplotlib takes longer to load than all the rest
+
+    diagram = make_diagram(plan, schedule, busy)
+    svg, png = BytesIO(), BytesIO()
+    draw(svg, diagram, "svg")
+    draw(png, diagram, "png")
+    text = mermaid(plan, schedule, busy)
+    return {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
+
+
+def _write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write all files, or leave none of them."""
+    with ExitStack() as undo:
+        for path, content in contents.items():
+            write_whole(path, content)
+            undo.callback(path.unlink)
+        undo.pop_all()
