@@ -3,15 +3,18 @@
 Each command lives in a module of its own in :mod:`boards.commands` and is listed here.
 """
 
-from boards.commands.bitstream import bitstream
-from boards.commands.boards import boards
-from boards.commands.count import count
-from boards.commands.sizes import sizes
-from golden.cli import application, run
+from golden.errors import reporting_errors
 
-app = application("Put the gateware onto boards: what it needs, and bitstreams.")
-for command in (bitstream, boards, count, sizes):
-    app.command()(command)
+with reporting_errors():  # imports take long enough to be interrupted
+    from boards.commands.bitstream import bitstream
+    from boards.commands.boards import boards
+    from boards.commands.count import count
+    from boards.commands.sizes import sizes
+    from golden.cli import application, run
 
-if __name__ == "__main__":
-    run(app, "python -m boards")
+    app = application("Put the gateware onto boards: what it needs, and bitstreams.")
+    for command in (bitstream, boards, count, sizes):
+        app.command()(command)
+
+    if __name__ == "__main__":
+        run(app, "python -m boards")

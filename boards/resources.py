@@ -12,8 +12,13 @@ from boards.families import FAMILIES
 from boards.synthesis import Part
 
 NAMES = {"lut": "look-up tables", "ff": "registers", "dsp": "multipliers", "bram": "block RAMs"}
-CARRY_LUTS = {"xc7": 0, "ecp5": 2, "ice40": 0, "gowin": 1}
-"""Look-up tables that a cell of a carry chain occupies."""
+MORE_LUTS = {
+    "xc7": {},
+    "ecp5": {"carry": 2, "lutram": 2},  # a memory's write port takes two beside its four
+    "ice40": {},
+    "gowin": {"carry": 1},
+}
+"""Look-up tables that cells of other resources occupy, beside those that are counted as such."""
 
 FILL = 0.95
 """Part of a chip's look-up tables that place and route can use."""
@@ -23,7 +28,7 @@ def used(family: str, netlist: Path) -> dict[str, int]:
     """What a netlist (its folder) uses of NAMES."""
     design = json.loads((netlist / "stat.json").read_text())["design"]
     counts = Part("top", design["num_cells_by_type"]).counts(FAMILIES[family])
-    counts["lut"] += CARRY_LUTS[family] * counts["carry"]
+    counts["lut"] += sum(luts * counts[name] for name, luts in MORE_LUTS[family].items())
     return {name: math.ceil(counts[name]) for name in NAMES}
 
 

@@ -35,7 +35,7 @@ class Accuracy:
     nll_difference: integer - float.
     kl: divergence of the integer from the float distribution, in nats a token.
     top1: share of tokens after which both models find the same successor most likely.
-    saturated: stages that overflowed, ``layer.name``.
+    saturated: stages that overflowed, as golden.plan.Plan.place names them.
     """
 
     sequences: int
@@ -115,5 +115,5 @@ def measure(
         nll_difference=nll_integer - nll_float,
         kl=kl,
         top1=top1,
-        saturated=tuple(sorted(f"{layer}.{name}" for layer, name in saturated)),
+        saturated=tuple(sorted(plan.place(*key) for key in saturated)),
     )

@@ -75,6 +75,13 @@ class Plan:
             for stage in section:
                 yield layer, stage
 
+    def place(self, layer: int, stage: str) -> str:
+        """Where a stage is, for people: ``prologue.embed``, ``layer3.q``, ``epilogue.sample``."""
+        for name, section in (("prologue", self.prologue), ("epilogue", self.epilogue)):
+            if any(each.name == stage for each in section):
+                return f"{name}.{stage}"
+        return f"layer{layer}.{stage}"
+
     def macs(self, position: int) -> int:
         """Multiply-accumulates of one token: weights, and attention over what is cached."""
         return sum(stage_macs(stage, position) for _, stage in self.stages())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden import calibrate, tables
-from golden.errors import OptionError
+from golden.errors import OptionError, WeftError
 from golden.graph import INPUT, Graph, Node, lower
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format, fitting_fraction, quantise
@@ -29,6 +29,7 @@ from golden.stage import (
     Sample,
     Stage,
 )
+from golden.stages.sample import LOGIT_FRACTION
 
 NUMBERS = ("fixed", "block")
 WEIGHT_BITS = 8
@@ -97,6 +98,8 @@ class _Quantizer:
     def _fixed(self, layer: int, name: str) -> Fixed:
         """The static format of a value, from its calibrated peak."""
         fraction = fitting_fraction(self.peaks[layer, name], MANTISSA_BITS)
+        if name == "logits":
+            fraction = min(fraction, LOGIT_FRACTION)
         if self.graph.config.activation == "gelu" and name in ("fc1", "activation"):
             fraction = min(fraction, tables.GELU_FRACTION)
         return Fixed(MANTISSA_BITS, fraction)
@@ -118,6 +121,16 @@ class _Quantizer:
         chosen = self._fixed(layer, node.name)
         exact = source.fraction + self._weight(node).fraction
         return Fixed(chosen.width, min(chosen.fraction, exact))
+
+    def _check_scores(self, layer: int, query: Format, key: Format) -> None:
+        """Static scores are shifted right to their format: q and k must bring enough bits."""
+        if self.block or query.fraction + key.fraction >= tables.SCORE_FRACTION:
+            return
+        q, k = (self.peaks[layer, name] / calibrate.HEADROOM for name in "qk")
+        raise WeftError(
+            f"layer{layer}.attn_wq and attn_wk: queries reach {q:.3g} and keys {k:.3g}, so large "
+            "that attention only ever picks one position; expected the weights of a trained model"
+        )
 
     def _prologue(self) -> Section:
         node = self.graph.prologue[0]
@@ -188,6 +201,7 @@ class _Quantizer:
         if node.kind == "linear":
             return self._linear(layer, node, inputs, sources[0])
         if node.kind == "attention":
+            self._check_scores(layer, *sources[:2])
             slots = c.window or c.n_ctx
             form = Block(MANTISSA_BITS) if self.block else sources[2]
             return Attention(name, inputs, name, c.n_head, c.d_head, slots, *sources, form)

@@ -13,10 +13,10 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden import noise, tables
+from golden import tables
 from golden.numbers import MANTISSA_BITS, Fixed
 from golden.stage import Sample
-from golden.stages.sample import GUARD
+from golden.stages.sample import LOGIT_FRACTION
 from hdl import gumbel, mac, requantise, table, threefry
 from hdl.gumbel import Bank, Gumbel
 from hdl.memory import Memories
@@ -98,11 +98,10 @@ def noise_beat(lanes: int) -> data.StructLayout:
 def image(name: str, stage: Sample, lanes: int) -> Mapping[str, list[int]]:
     """Words of the memories of a Noise called ``name``.
 
-    Raises ValueError when the logits have more than 18 fraction bits: noise has no more than that.
+    Raises ValueError when the logits have more than LOGIT_FRACTION fraction bits.
     """
-    fraction = noise.TEMPERATURE_FRACTION + tables.GUMBEL_FRACTION
-    shift = fraction - GUARD - stage.source.fraction
-    if not 0 <= shift < 1 << SHIFT_BITS:
+    shift = min(LOGIT_FRACTION - stage.source.fraction, (1 << SHIFT_BITS) - 1)  # that leaves none
+    if shift < 0:
         raise ValueError(f"{stage.name}: logits {stage.source} need a noise shift of {shift}")
     words = table.table_words(tables.gumbel())
     narrow = default_size(lanes).bank.beat

@@ -3,17 +3,20 @@
 Each command lives in a module of its own in :mod:`sim.commands` and is listed here.
 """
 
-from golden.cli import application, run
-from sim.commands.results import results
-from sim.commands.run import run as run_command
-from sim.commands.verilog import verilog
-from sim.commands.wave import wave
+from golden.errors import reporting_errors
 
-app = application("Simulate the gateware, look into it, and account for what it does.")
-app.command("run")(run_command)
-app.command("wave")(wave)
-app.command("verilog")(verilog)
-app.command("results")(results)
+with reporting_errors():  # imports take long enough to be interrupted
+    from golden.cli import application, run
+    from sim.commands.results import results
+    from sim.commands.run import run as run_command
+    from sim.commands.verilog import verilog
+    from sim.commands.wave import wave
 
-if __name__ == "__main__":
-    run(app, "python -m sim")
+    app = application("Simulate the gateware, look into it, and account for what it does.")
+    app.command("run")(run_command)
+    app.command("wave")(wave)
+    app.command("verilog")(verilog)
+    app.command("results")(results)
+
+    if __name__ == "__main__":
+        run(app, "python -m sim")

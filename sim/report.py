@@ -64,7 +64,7 @@ def make_report(
         "sampled": len(outcome.tokens),
         "compared": outcome.checker.compared,
         "mismatches": 0,  # a run with one has no report: it ends at the first
-        "saturated": sorted(f"{layer}.{name}" for layer, name in outcome.checker.saturated),
+        "saturated": sorted(design.plan.place(*key) for key in outcome.checker.saturated),
         "cycles_per_token": {
             "first": cycles[0],
             "mean": statistics.fmean(cycles),
@@ -118,7 +118,7 @@ def bounds(design: Design, outcome: Outcome) -> dict:
     that takes longest counts, and ``memory_bytes_per_cycle`` is its width.
     """
     macs = statistics.fmean(design.plan.macs(position) for position in positions(outcome))
-    products = macs / multipliers(design)
+    products = macs / design.schedule.multipliers
     memory, width = max(_port_cycles(design), default=(0, 0))
     return {
         "multiplier_cycles": products,

@@ -78,7 +78,7 @@ def test_saturation_is_reported():
     stages[1] = replace(stages[1], format=narrow)
     layer = replace(plan.template, stages=tuple(stages))
     result = measure(checkpoint, replace(plan, layers=(layer,)), random_tokens(BASE, 1))
-    assert result.saturated == ("0.q",)
+    assert result.saturated == ("layer0.q",)
 
 
 def test_log_softmax():

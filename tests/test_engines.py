@@ -151,6 +151,23 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert other.exists()  # no lock: it is not of this cache
 
 
+@pytest.mark.parametrize("harm", [lambda p: p.unlink(), lambda p: p.write_text("part")])
+def test_a_damaged_result_is_made_anew(harm, tmp_path):
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_text("the whole")
+
+    found = cache.cached(tmp_path / "made", make)
+    harm(found / "inner" / "file")
+    for _ in range(2):
+        folder = cache.cached(tmp_path / "made", make)
+        assert (folder / "inner" / "file").read_text() == "the whole"
+    assert len(made) == 2
+
+
 def test_another_design_is_another_verilog(tmp_path):
     wide = Toy(lanes=3)
     ours, theirs = (

@@ -6,6 +6,7 @@ import pytest
 from golden import quantize as module
 from golden import zoo
 from golden.accuracy import integer_logits
+from golden.balancer import make_schedule
 from golden.errors import WeftError
 from golden.graph import lower
 from golden.model import Checkpoint
@@ -13,6 +14,8 @@ from golden.numbers import Block, Fixed
 from golden.quantize import NUMBERS, Options, norm_format, quantize
 from golden.reference import sequence_logits
 from golden.stage import Activation, Attention, Convert, Embed, Linear, Norm, Residual
+from golden.stages.sample import LOGIT_FRACTION
+from hdl.build import memory_image
 from tests.random_models import BASE, CONFIGS, random_checkpoint, random_tokens
 
 CASES = [
@@ -161,6 +164,35 @@ def test_zero_weights_are_no_trouble():
     checkpoint = Checkpoint(config, tensors, tuple(map(str, range(27))), "zero")
     for numbers in NUMBERS:
         assert not integer_logits(quantize(checkpoint, Options(numbers)), [1, 2], set()).any()
+
+
+def scaled(exponent, *names):
+    """The preset with some of its matrices, or all, times a power of two."""
+    source = zoo.load("microgpt")
+    tensors = {
+        name: np.ldexp(w, exponent) if not names or name in names else w
+        for name, w in source.tensors.items()
+    }
+    return replace(source, tensors=tensors)
+
+
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize(
+    ("exponent", "names"),
+    [(-16, ["lm_head"]), (60, ["lm_head"]), (-10, []), (-60, []), (8, ["layer0.attn_wq"])],
+)
+def test_weights_of_any_size_become_words(exponent, names, numbers):
+    plan = quantize(scaled(exponent, *names), Options(numbers))
+    assert memory_image(plan, make_schedule(plan))
+    logits = plan.epilogue.stages[-1].source
+    assert logits.fraction <= LOGIT_FRACTION
+
+
+@pytest.mark.parametrize(("exponent", "names"), [(6, []), (12, ["layer0.attn_wk"])])
+def test_scores_beyond_reason_are_refused(exponent, names):
+    with pytest.raises(WeftError, match=r"^layer0\.attn_wq and attn_wk: queries reach [\d.e+]+ "):
+        quantize(scaled(exponent, *names))
+    assert quantize(scaled(exponent, *names), Options("block"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from golden.errors import write_whole
 from sim.build import Target, make_design
 
 MULTIPLIERS = (2, 8, 16, 32, 64)
-REPRESENTATIVES = {"xc7": "arty-100", "ecp5": "ulx3s", "ice40": "icebreaker", "gowin": "tangnano9k"}
+REPRESENTATIVES = {"xc7": "arty", "ecp5": "ulx3s", "ice40": "icebreaker", "gowin": "tangnano9k"}
 
 
 def sizes() -> None:
@@ -22,6 +22,8 @@ def sizes() -> None:
         design = make_design(Target(multipliers=multipliers))
         for family, name in REPRESENTATIVES.items():
             board = BOARDS[name]
+            if multipliers > board.available["dsp"]:
+                continue
             order = build.Order(board, gateware.key(design), gateware.soc(design), board.clock_mhz)
             need = used(family, build.synthesise(order, CACHE))
             found[family][str(multipliers)] = need

@@ -10,6 +10,9 @@ from golden.stages import Context
 GUARD = 4
 """Bits below a logit's unit in which noise is added."""
 
+LOGIT_FRACTION = noise.TEMPERATURE_FRACTION + tables.GUMBEL_FRACTION - GUARD
+"""Fraction bits that logits may have: those of the noise, which is only ever shifted right."""
+
 
 def scaled_noise(stage: Sample, context: Context) -> np.ndarray:
     """Noise [n_vocab] in units of 2**-GUARD logit units; zeros when the scale is 0."""
@@ -17,8 +20,7 @@ def scaled_noise(stage: Sample, context: Context) -> np.ndarray:
         return np.zeros(stage.n_vocab, dtype=np.int64)
     words = noise.random_words(context.seed, context.sequence, context.position, stage.n_vocab)
     product = noise.gumbel_noise(words) * context.noise_scale
-    fraction = noise.TEMPERATURE_FRACTION + tables.GUMBEL_FRACTION
-    return round_half_even(product, fraction - GUARD - stage.source.fraction)
+    return round_half_even(product, LOGIT_FRACTION - stage.source.fraction)
 
 
 def execute(stage: Sample, context: Context, logits: Vector) -> Vector:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from golden import checked
-from golden.errors import check_writable, write_whole
+from golden.errors import check_writable, make_folder_for, write_whole
 from golden.tokenizer import tokenizer_for
 from sim.build import BUILD, Target, build, make_design
 from sim.commands import options
@@ -42,15 +43,20 @@ def run(
     sampling = Sampling(temperature, seed)
     folder = BUILD / "sim" / target.model
     report_file = folder / "report.json"
-    waves = None if trace is None else Trace(folder / f"trace.{trace}", 0, TRACE_CYCLES)
+    waves = None if trace is None else folder / f"trace.{trace}"
     _check_files(engine, report_file, waves, taps)
     design = make_design(target)
     requests = make_requests(design.checkpoint, sampling, names, prompt, tokens)
     simulation = build(design, engine)
     voice = Voice(tokenizer_for(design.checkpoint), requests, target.streams)
-    outcome = simulate(
-        design, simulation, requests, folder / "run", voice.say, waves, keep=taps is not None
-    )
+    make_folder_for(report_file)
+    with TemporaryDirectory(prefix=".run-", dir=folder) as own:  # others may run at the same time
+        traced = None if waves is None else Trace(Path(own) / waves.name, 0, TRACE_CYCLES)
+        outcome = simulate(
+            design, simulation, requests, Path(own), voice.say, traced, keep=taps is not None
+        )
+        if traced is not None:
+            traced.path.replace(waves)
     voice.finish()
     report = make_report(target, design, engine, sampling, requests, outcome)
     write_whole(report_file, (json.dumps(report, indent=2) + "\n").encode())
@@ -59,11 +65,11 @@ def run(
     show_summary(report, report_file, sys.stdout)
 
 
-def _check_files(engine: str, report: Path, waves: Trace | None, taps: Path | None) -> None:
+def _check_files(engine: str, report: Path, waves: Path | None, taps: Path | None) -> None:
     """Find out before the work that all its results can be written."""
     check_writable(report)
     if waves is not None:
-        options.check_form(engine, waves.path)
-        check_writable(waves.path)
+        options.check_form(engine, waves)
+        check_writable(waves)
     if taps is not None:
         check_tap_file(taps)

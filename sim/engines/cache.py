@@ -2,13 +2,15 @@
 
 A folder is made under another name and renamed when it is complete, so that it is there whole or
 not at all. Processes that want the same one wait for the first and then share it. What a process
-left behind that was killed is removed by the next that makes something.
+left behind that was killed is removed by the next that makes something; a folder that lost a file,
+or a part of one, is made anew.
 """
 
 import contextlib
 import fcntl
 import functools
 import hashlib
+import json
 import shutil
 import sys
 import tempfile
@@ -21,6 +23,9 @@ from sim.setup.paths import ROOT
 
 SOURCES = ("golden/**/*.py", "hdl/**/*.py", "sim/*.py", "sim/engines/*.py")
 """Python files that decide what is simulated; commands, pictures and set-up do not."""
+
+CONTENTS = ".contents.json"
+"""File in every folder that tells the sizes of the others."""
 
 
 def digest(*parts: object) -> str:
@@ -52,22 +57,39 @@ def cached(folder: Path, make: Callable[[Path], None], what: str = "") -> Path:
     what
         Said on stderr while it is being made, as in "compiling the simulation".
     """
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
     make_folder_for(folder)
     _remove_abandoned(folder.parent)
     with _lock(folder.with_name(f".{folder.name}.lock")):
-        if folder.is_dir():
+        if _is_whole(folder):
             return folder
+        shutil.rmtree(folder, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
             with _progress(what):
                 make(temporary)
+            (temporary / CONTENTS).write_text(json.dumps(_sizes(temporary)))
             temporary.chmod(0o755)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The size of every file in a folder, by its path from there."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder has all the files that were put into it, as long as they were."""
+    try:
+        contents = json.loads((folder / CONTENTS).read_text())
+        return all((folder / name).stat().st_size == size for name, size in contents.items())
+    except (OSError, ValueError):
+        return False
 
 
 def _remove_abandoned(cache: Path) -> None:
