@@ -88,7 +88,11 @@ def version(path: Path) -> str:
         return debian.read_lock()["prjxray"][0] if paths.tools() in path.parents else "unknown"
     if paths.tools() in path.parents and "wheels" in path.parts:
         return _wheel_version(path)
-    told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=120)
+    command, quiet = [path, "--version"], subprocess.DEVNULL
+    try:
+        told = subprocess.run(command, stdin=quiet, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
     number = re.search(r"\d+(\.\d+)+\S*[^\s)]", told.stdout + told.stderr)
     return number[0] if number else "unknown"
 

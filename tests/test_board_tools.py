@@ -35,6 +35,13 @@ def test_a_tool_on_path_is_used_if_new_enough(tmp_path, monkeypatch, said, usabl
     assert tools.on_path("nextpnr-ecp5") == (path if usable else None)
 
 
+def test_a_file_that_is_no_program_is_not_used(tmp_path, monkeypatch):
+    path = program(tmp_path, "nextpnr-ecp5", "")
+    path.write_bytes(b"\x7fELF and nothing")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert tools.on_path("nextpnr-ecp5") is None
+
+
 def test_tools_on_path_need_no_set_up(tmp_path, monkeypatch):
     for name in ("nextpnr-ice40", "icepack"):
         program(tmp_path, name, f"{name} (Version 1.2.3)")
