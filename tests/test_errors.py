@@ -220,24 +220,6 @@ def test_a_folder_that_became_read_only(tmp_path, monkeypatch):
         write_whole(tmp_path / "x", b"")
 
 
-INTERRUPTED_IMPORT = """
-import runpy, sys
-class Interrupt:
-    def find_spec(name, *_):
-        if name == "numpy":
-            raise KeyboardInterrupt
-sys.meta_path.insert(0, Interrupt)
-runpy.run_module(sys.argv[1], run_name="__main__")
-"""
-
-
-@pytest.mark.parametrize("program", ["golden", "sim", "boards"])
-def test_an_interrupt_while_modules_are_loaded_is_quiet(program):
-    command = [sys.executable, "-c", INTERRUPTED_IMPORT, program, "--help"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_output_is_one_sentence():
     with Path("/dev/full").open("w") as full:

@@ -169,6 +169,24 @@ def test_interrupt(capsys, names, monkeypatch):
     assert "Traceback" not in err
 
 
+INTERRUPTED_IMPORT = """
+import runpy, sys
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "numpy":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("program", ["golden", "sim", "boards"])
+def test_an_interrupt_while_modules_are_loaded_is_quiet(program):
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, program, "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
 def test_as_a_program(tmp_path):
     command = [sys.executable, "-m", "golden", "train", "--data", str(tmp_path / "none")]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
