@@ -60,8 +60,14 @@ class TrainOptions:
     init_std: float = 0.08
 
     def model(self, n_vocab: int) -> ModelConfig:
-        """The configuration of the model, with validated values."""
-        return ModelConfig(
+        """The configuration of the model, with validated values.
+
+        Raises
+        ------
+        WeftError
+            If an option is out of range, or the model is too large to be trained here.
+        """
+        config = ModelConfig(
             n_layer=self.n_layer,
             n_head=self.n_head,
             d_model=self.n_embd,
@@ -70,6 +76,12 @@ class TrainOptions:
             n_ctx=self.block_size,
             activation=self.activation,
         )
+        if config.parameters > MAX_PARAMETERS:
+            raise WeftError(
+                f"the model would have {config.parameters:,} parameters; "
+                f"expected at most {MAX_PARAMETERS:,}, for training in NumPy takes its time"
+            )
+        return config
 
 
 def train(
@@ -115,11 +127,6 @@ def train(
         raise WeftError(f"steps is {steps}; expected at least 1")
     vocabulary = (*sorted(set("".join(names) if alphabet is None else alphabet)), BOS)
     config = options.model(len(vocabulary))
-    if config.parameters > MAX_PARAMETERS:
-        raise WeftError(
-            f"the model would have {config.parameters:,} parameters; "
-            f"expected at most {MAX_PARAMETERS:,}, for training in NumPy takes its time"
-        )
     tokenizer = CharacterTokenizer(vocabulary)
     rng = random.Random(seed)
     names = list(names)

@@ -109,7 +109,7 @@ def test_data_is_a_folder(capsys, names):
         (("--steps", "0"), "--steps is 0; expected a whole number of at least 1"),
         (("--steps", "many"), "--steps is 'many'; expected a whole number of at least 1"),
         (("--seed", "-1"), "--seed is -1; expected a whole number from 0 to 4294967295"),
-        (("--n-embd", "10"), "d_model 10 is not divisible by n_head 4"),
+        (("--n-embd", "10"), "--n-head is 4; expected a divisor of --n-embd, which is 10"),
         (("--activation", "tanh"), "--activation is 'tanh'; expected one of relu, gelu"),
         (("--learning-rate", "nan"), "--learning-rate is nan; expected a positive number"),
         (("--learning-rate", "1e200"), "training diverged at step"),
@@ -136,6 +136,20 @@ def test_bad_options(capsys, names, arguments, sentence):
     assert sorted(file.name for file in names.parent.rglob("*")) == [
         "folder.safetensors", names.name,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [("--n-embd", 24, "--n-head", 5), ("--n-embd", 10_000)])
+def test_a_shape_is_refused_before_there_is_a_bar(capsys, names, shape):
+    refused(capsys, "train", "--data", names, *shape)
+
+
+def test_names_that_are_cut_are_counted(capsys, names):
+    told = "weft: warning: 2 names of 3 cut after 4 characters; --block-size 41 takes all\n"
+    names.write_text(f"{'x' * 40}\nanna\nbob\n")
+    _, _, err = golden(capsys, "train", "--data", names, "--steps", 1, "--block-size", 4)
+    assert err.startswith(told)
+    _, _, err = golden(capsys, "train", "--data", names, "--steps", 1, "--block-size", 41)
+    assert "warning" not in err
 
 
 def test_the_data_is_not_overwritten(capsys, names):

@@ -1,12 +1,14 @@
 """``python -m golden train``: from a list of names to a checkpoint."""
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from tqdm import tqdm
 
 from golden import checked, data
+from golden.cli import typed
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
 from golden.model import ACTIVATIONS, Checkpoint
@@ -72,6 +74,9 @@ def train(
     """Train a microGPT on names, as microGPT is trained; save its weights and its loss curve."""
     if not 0 < learning_rate < math.inf:
         raise OptionError("learning_rate", f"is {learning_rate:g}; expected {LEARNING_RATES}")
+    if n_embd % n_head:
+        told = f"is {n_head}; expected a divisor of {typed('n_embd')}, which is {n_embd}"
+        raise OptionError("n_head", told)
     shape = TrainOptions(
         n_layer=n_layer,
         n_embd=n_embd,
@@ -90,8 +95,11 @@ def train(
     names = data.load_names(source)
     training, held_out = data.split(names, hold_out)
     # A character that only a name held out has is still part of the vocabulary.
+    alphabet = "".join(sorted(set("".join(names))))
+    shape.model(len(alphabet) + 1)  # refused before there is a progress bar
+    _warn_of_cuts(names, block_size)
     checkpoint, losses = _train_with_progress(
-        training, shape, seed, steps, name=source.stem, alphabet="".join(names)
+        training, shape, seed, steps, name=source.stem, alphabet=alphabet
     )
     write_whole(output, microgpt.to_bytes(checkpoint, steps=str(steps), seed=str(seed)))
     _draw(picture, losses, checkpoint)
@@ -107,6 +115,18 @@ def _check_targets(source: Path, output: Path, picture: Path) -> None:
         )
     for path in (output, picture):
         check_writable(path)
+
+
+def _warn_of_cuts(names: list[str], block_size: int) -> None:
+    """Say how many names lose their end: BOS, which starts every name, takes a place too."""
+    cut = sum(len(name) >= block_size for name in names)
+    if cut:
+        longest = max(map(len, names))
+        print(
+            f"weft: warning: {counted(cut, 'name')} of {len(names):,} cut after "
+            f"{counted(block_size, 'character')}; {typed('block_size')} {longest + 1} takes all",
+            file=sys.stderr,
+        )
 
 
 def _train_with_progress(
