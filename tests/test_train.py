@@ -1,5 +1,4 @@
 import hashlib
-import io
 import math
 import os
 import random
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden import data, loss_curve, scalar, zoo
+from golden import data, scalar, zoo
 from golden.backprop import exp, loss_and_gradients, product
 from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig
@@ -246,18 +245,3 @@ def test_the_committed_checkpoint_is_good():
     checkpoint = zoo.load("microgpt")
     assert mean_loss(checkpoint, training) == pytest.approx(2.1828, abs=1e-3)
     assert mean_loss(checkpoint, held_out) == pytest.approx(2.1984, abs=1e-3)
-
-
-def test_loss_curve_is_a_picture():
-    file = io.BytesIO()
-    loss_curve.draw(file, [3.0, 2.5, 2.25], "title")
-    assert file.getvalue().startswith(b"\x89PNG")
-
-
-@given(st.lists(st.floats(0, 9), min_size=1, max_size=300))
-def test_smoothing_stays_in_range(losses):
-    steps, mean = loss_curve.smooth(losses)
-    assert steps[0] == 1
-    assert steps[-1] == len(losses)
-    assert mean[0] == losses[0]
-    assert min(losses) - 1e-9 <= mean.min() <= mean.max() <= max(losses) + 1e-9
