@@ -41,7 +41,7 @@ def _set_up(compiler: str) -> None:
         return
     log = paths.tools() / "setup.log"
     log.unlink(missing_ok=True)
-    print("weft: setting up this folder; it is done once and takes about a minute", flush=True)
+    print("weft: setting up this folder; it is done once, in about half a minute", flush=True)
     if not _python_ready():
         python.build(log)
         stamp.write(paths.VENV, {"key": _python_key()})
