@@ -132,7 +132,7 @@ takes   := $(foreach goal,$(goals),$(options.$(goal)))
 present := $(foreach name,$(.VARIABLES),$(if $(call typed,$(name)),$(name)))
 strange := $(filter-out $(takes) $(common) MAKEFLAGS MAKEOVERRIDES -*-%,$(present))
 ifneq ($(strange),)
-$(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(takes) ARGS; `make help` tells more)
+$(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
 .PHONY: accuracy bitstream boards clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave

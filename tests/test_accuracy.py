@@ -129,7 +129,7 @@ def test_the_command_says_where_texts_come_from(capsys, tmp_path, monkeypatch):
     (tmp_path / "list.txt").write_text("anna\nbob\n")
     status, out, _ = golden(capsys, "accuracy", "--data", "list.txt")
     assert status == 0
-    assert "9 tokens of 2 texts" in out
+    assert "9 tokens of 2 texts of list.txt" in out
 
 
 @pytest.mark.parametrize(

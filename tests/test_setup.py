@@ -83,12 +83,18 @@ def test_args_are_passed_as_they_are():
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["sim", "NAME=20"], "NAME"), (["train", "PROMPT=ka"], "PROMPT"), (["MODEL=x"], "MODEL")],
+    [
+        (["sim", "NAME=20"], "NAME"),
+        (["train", "PROMPT=ka"], "PROMPT"),
+        (["MODEL=x"], "MODEL"),
+        (["help", "NAMES=1"], "NAMES"),
+    ],
 )
 def test_unknown_option_is_refused(arguments, named):
     answer = make("-n", *arguments)
     assert answer.returncode == 2
-    assert f"takes no {named};" in answer.stderr
+    assert f"takes no {named}; it takes " in answer.stderr
+    assert "it takes  " not in answer.stderr
     assert answer.stdout == ""
 
 

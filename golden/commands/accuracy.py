@@ -77,7 +77,7 @@ def _texts(checkpoint: Checkpoint, path: Path | None, count: int) -> tuple[list[
     if path is None:
         names, origin = data.split(data.load_names())[1], f"held out of {data.NAMES.name}"
     else:
-        names, origin = data.load_names(path), str(path)
+        names, origin = data.load_names(path), f"of {path}"
     chosen = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     tokenizer = CharacterTokenizer(checkpoint.vocabulary)
     return [sequence(tokenizer, names[i], checkpoint.config.n_ctx) for i in chosen], origin
