@@ -63,7 +63,8 @@ def find(names: Iterable[str]) -> Tools:
     names = tuple(names)
     found = {name: on_path(name) for name in names}
     own = bool(set(names) & set(debian.PROGRAMS))
-    if own and (None in found.values() or not (SHARE / CHIPS).is_dir()):
+    data = all((SHARE / folder).is_dir() for folder in (CHIPS, DATABASE))
+    if own and (None in found.values() or not data):
         root = main.xc7()
         found = {name: root / "bin" / name for name in names}
         share = root / "root" / SHARE.relative_to("/")
