@@ -58,9 +58,19 @@ def linear_shape(
     return lanes, total // lanes
 
 
-def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int = MAX_LANES) -> Schedule:
+def folded_lanes(multipliers: int) -> int:
+    """The widest beat by default: square tiles of a matrix leave the fewest products unused.
+
+    Measured on microgpt, 64 multipliers: 8 x 8 makes 168 cycles a token, 16 x 4 makes 172 and a
+    third more look-up tables.
+    """
+    return min(MAX_LANES, 1 << power_of_two(multipliers).bit_length() // 2)
+
+
+def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = None) -> Schedule:
     """One unit for each kind of stage (and format), one array of ``multipliers`` for all."""
     _check(multipliers, streams, least=2)
+    widest = widest or folded_lanes(multipliers)
     physical = list(sections(plan, 1))
     linears = [s for _, section in physical for s in section if isinstance(s, Linear)]
     lanes, rows = linear_shape(linears, multipliers, widest)
@@ -98,11 +108,14 @@ def _kind(form) -> str:
     return f"{type(form).__name__.lower()}{form.width}"
 
 
-def pipelined(plan: Plan, multipliers: int, streams: int = 1, widest: int = MAX_LANES) -> Schedule:
+def pipelined(
+    plan: Plan, multipliers: int, streams: int = 1, widest: int | None = None
+) -> Schedule:
     """A unit for every stage of every layer.
 
     Multipliers go to the slowest stage that can use more of them, one doubling at a time.
     """
+    widest = widest or MAX_LANES
     physical = list(sections(plan, len(plan.layers)))
     stages = {(name, stage.name): stage for name, section in physical for stage in section}
     share = {key: _least(stage) for key, stage in stages.items()}
@@ -213,7 +226,6 @@ def make_schedule(
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
     if weights not in WEIGHTS:
         raise OptionError("weights", f"is {weights!r}; expected one of {', '.join(WEIGHTS)}")
-    widest = MAX_LANES if lanes is None else lanes
-    if widest < 1 or widest & (widest - 1):
+    if lanes is not None and (lanes < 1 or lanes & (lanes - 1)):
         raise OptionError("lanes", f"is {lanes}; expected a power of two")
-    return replace(makers[name](plan, multipliers, streams, widest), weights=weights)
+    return replace(makers[name](plan, multipliers, streams, lanes), weights=weights)

