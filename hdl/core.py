@@ -19,6 +19,7 @@ from hdl.mac import MultiplierArray
 from hdl.memory import Memories
 from hdl.observe import Counter, Tap, UnitStatus, View
 from hdl.stream import Fork
+from hdl.waits import Waits
 from hdl.weight_ports import weight_ports
 
 INNER_TAPS = {"attention": ("scores", "weights")}
@@ -123,7 +124,8 @@ class Core(wiring.Component):
     def _endpoints(self, m: Module) -> None:
         """Where each value comes out of a unit, and where each input goes into one."""
         self._made: dict[tuple[str, str], Endpoint] = {}
-        self._wanted: dict[tuple[str, str], list[Endpoint]] = {}
+        self._wanted: dict[tuple[str, str], dict[tuple, list[Endpoint]]] = {}
+        waits = Waits(self.plan, self.schedule)
         for unit in self.schedule.units:
             component, jobs = self._components[unit.name], self._jobs[unit.name]
             inputs = self._inputs(m, unit, component, jobs)
@@ -131,9 +133,12 @@ class Core(wiring.Component):
             for j, job in enumerate(jobs):
                 stage = job.template
                 for (port, form), value in zip(input_ports(stage), stage.inputs, strict=True):
-                    buffered = len(jobs) > 1 or len(stage.inputs) > 1
+                    buffered = value != "token" and waits.must_wait(job.section, stage, value)
                     end = Endpoint(inputs[j, port], unit.lanes, form, buffered, port != "x")
-                    self._wanted.setdefault((job.section, value), []).append(end)
+                    groups = self._wanted.setdefault((job.section, value), {})
+                    # Jobs that read nothing else may read it in turn.
+                    together = (unit.name,) if len(stage.inputs) == 1 else (unit.name, j, port)
+                    groups.setdefault(together, []).append(end)
                 if outputs:
                     end = Endpoint(outputs[j], unit.rows, stage.format)
                     self._made[job.section, stage.output] = end
@@ -165,20 +170,20 @@ class Core(wiring.Component):
 
     def _join_values(self, m: Module) -> None:
         """Connect every value to its readers."""
-        for key, readers in self._wanted.items():
+        for key, groups in self._wanted.items():
             section, value = key
             if key == ("prologue", "token"):
                 continue
             source = self._made[key]
             size = len(value_order(self._sections[section], section, self.schedule, value))
             streams = [source.stream]
-            if len(readers) > 1:
-                fork = Fork(source.stream.p.shape(), len(readers))
+            if len(groups) > 1:
+                fork = Fork(source.stream.p.shape(), len(groups))
                 m.submodules[f"{section}_{value}_fork"] = fork
                 forward(m, source.stream, fork.i)
-                streams = [fork.o[k] for k in range(len(readers))]
-            for k, (stream, reader) in enumerate(zip(streams, readers, strict=True)):
-                edge = Edge(source, reader, size, self.schedule.streams, self.tags)
+                streams = [fork.o[k] for k in range(len(groups))]
+            for k, (stream, readers) in enumerate(zip(streams, groups.values(), strict=True)):
+                edge = Edge(source, tuple(readers), size, self.schedule.streams, self.tags)
                 join(m, f"{section}_{value}_{k}", edge, stream)
 
     # The way of a token ----------------------------------------------------------------------
@@ -205,11 +210,12 @@ class Core(wiring.Component):
         m.submodules.layer_entry = merge = Merge(exit_.back.p.shape())
         target = Endpoint(merge.i, out.lanes, out.form)
         size = value_order(self.plan.template, "layer0", self.schedule, self.plan.template.output)
-        edge = Edge(entry, target, len(size), self.schedule.streams, self.tags)
+        streams = self.schedule.streams
+        edge = Edge(entry, (target,), len(size), streams, self.tags)
         join(m, "layer_entry_prologue", edge, entry.stream)
-        looped = Endpoint(merge.back, out.lanes, out.form, buffered=True)
-        edge = Edge(Endpoint(exit_.back, out.lanes, out.form), looped, len(size),
-                    self.schedule.streams, self.tags)  # fmt: skip
+        looped = Endpoint(merge.back, out.lanes, out.form, buffered=streams > 1)
+        source = Endpoint(exit_.back, out.lanes, out.form)
+        edge = Edge(source, (looped,), len(size), streams, self.tags)
         join(m, "layer_entry_back", edge, exit_.back)
         return Endpoint(merge.o, out.lanes, out.form)
 

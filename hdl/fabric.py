@@ -87,7 +87,8 @@ class Dispatch(wiring.Component):
             Signal(self._jobs, name=n) for n in ("lowest", "current", "chosen")
         )
         m.d.comb += [
-            lowest.eq(waiting & -waiting),
+            # Not `waiting & -waiting`: a chain of carries is slow where it decides on data.
+            lowest.eq(Cat(waiting[j] & ~waiting[:j].any() for j in range(self._jobs))),
             chosen.eq(Mux(held, current, lowest)),
         ]
         m.d.sync += current.eq(chosen)

@@ -194,7 +194,9 @@ class Noise(wiring.Component):
         self._answer(m, scaled, zeros)
         answer = scaled.o
         if self._lanes > self._narrow:
-            m.submodules.widen = widen = Widen(NOISE, self._narrow, self._lanes, NOISE_TAGS)
+            m.submodules.widen = widen = Widen(
+                NOISE, self._narrow, self._lanes, NOISE_TAGS, self._n_vocab
+            )
             depth = beats(self._depth, self._lanes)
             m.submodules.queue = queue = Queue(widen.o.p.shape(), depth, bypass=True)
             wiring.connect(m, answer, widen.i)

@@ -5,6 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+VECTORS = 2
+"""Vectors that are held: one is read while the next arrives."""
+
 
 class Replay(wiring.Component):
     """Holds two vectors of up to ``depth`` beats and offers the older one until it is ``done``.
@@ -84,3 +87,56 @@ class Replay(wiring.Component):
         fields = [Value.cast(self.i.p[field]) for field in layout.members]
         m.d.comb += port_w.data.eq(Cat(fields))
         return layout(port_r.data)
+
+
+class Repeat(wiring.Component):
+    """Gives every vector to ``ways`` readers, to the first of them first, one after the other.
+
+    Holds VECTORS vectors.  Latency 0 to the first reader; throughput one beat a cycle.
+    Back-pressure: ``i`` waits while VECTORS vectors are held.
+
+    Parameters
+    ----------
+    beat: layout of a beat (hdl.stream.beat).  depth: the most beats of a vector.
+
+    Members
+    -------
+    i, o[k]: streams of ``beat``.
+    """
+
+    def __init__(self, beat: data.StructLayout, depth: int, ways: int):
+        self._beat, self._depth, self._ways = beat, depth, ways
+        super().__init__(
+            {"i": In(stream.Signature(beat)), "o": Out(stream.Signature(beat)).array(ways)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        fields = self._beat.members
+        vector = data.StructLayout({"tag": fields["tag"], "exponent": fields["exponent"]})
+        m.submodules.replay = replay = Replay(fields["data"], vector, self._depth, direct=True)
+        i, kept = self.i, replay.o
+        way = Signal(range(self._ways))
+        m.d.comb += [
+            replay.i.valid.eq(i.valid),
+            i.ready.eq(replay.i.ready),
+            replay.i.p.beat.eq(i.p.data),
+            replay.i.p.vector.tag.eq(i.p.tag),
+            replay.i.p.vector.exponent.eq(i.p.exponent),
+            replay.i.p.last.eq(i.p.last),
+            replay.done.eq(kept.p.last & (way == self._ways - 1)),
+        ]
+        for k, o in enumerate(self.o):
+            m.d.comb += [
+                o.valid.eq(kept.valid & (way == k)),
+                o.p.data.eq(kept.p.beat),
+                o.p.tag.eq(kept.p.vector.tag),
+                o.p.exponent.eq(kept.p.vector.exponent),
+                o.p.first.eq(kept.p.first),
+                o.p.last.eq(kept.p.last),
+            ]
+            with m.If(way == k):
+                m.d.comb += kept.ready.eq(o.ready)
+        with m.If(kept.valid & kept.ready & kept.p.last):
+            m.d.sync += way.eq(Mux(replay.done, 0, way + 1))
+        return m

@@ -132,14 +132,15 @@ class CreditQueue(wiring.Component):
 
 
 class Widen(wiring.Component):
-    """Gathers ``lanes_o / lanes_i`` narrow beats into a wide one; ``last`` fills it with zeros.
+    """Gathers ``lanes_o / lanes_i`` narrow beats of a vector of ``size`` elements into wide ones.
 
     Latency 0 from the last of a group, which passes by the registers that hold the others;
-    throughput one narrow beat a cycle.
+    throughput one narrow beat a cycle.  A last wide beat that is not full is filled with zeros.
     """
 
-    def __init__(self, form: Format, lanes_i: int, lanes_o: int, tags: Tags):
+    def __init__(self, form: Format, lanes_i: int, lanes_o: int, tags: Tags, size: int):
         self._ratio = lanes_o // lanes_i
+        self._even = beats(size, lanes_i) % self._ratio == 0  # every wide beat is full
         super().__init__(
             {
                 "i": In(stream.Signature(beat(lanes_i, form, tags))),
@@ -167,7 +168,10 @@ class Widen(wiring.Component):
             held = Signal(len(narrow), name=f"part{k}")
             with m.If(i.valid & (count == k)):
                 m.d.sync += held.eq(narrow)
-            part = Mux(count == k, narrow, Mux(count > k, held, 0))
+            if self._even:  # what arrives completes the beat: nothing to choose
+                part = narrow if k == self._ratio - 1 else held
+            else:
+                part = Mux(count == k, narrow, Mux(count > k, held, 0))
             m.d.comb += parts.word_select(k, len(narrow)).eq(part)
         with m.If(i.valid & i.ready):
             m.d.sync += count.eq(Mux(complete, 0, count + 1))

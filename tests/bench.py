@@ -8,8 +8,7 @@ import numpy as np
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
-from golden.numbers import Vector
-from golden.stage import Format
+from golden.numbers import Format, Vector
 from hdl.stream import beats
 
 TIMEOUT = 20_000

@@ -31,7 +31,7 @@ class Joined(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         source = Endpoint(self.i, self._lanes[0], FORM)
-        edge = Edge(source, self._reader, self._size, self._streams, TAGS)
+        edge = Edge(source, (self._reader,), self._size, self._streams, TAGS)
         join(m, "edge", edge, self.i)
         return m
 

@@ -134,7 +134,7 @@ def test_credit_queue_never_overflows(depth, idle):
 @pytest.mark.parametrize("idle", [0.0, 0.5])
 def test_widen(size, narrow, wide, idle):
     xs = vectors(size, 9)
-    bench = Streams(dut := Widen(Block(16), narrow, wide, TAGS), idle)
+    bench = Streams(dut := Widen(Block(16), narrow, wide, TAGS, size), idle)
     sent, cycles = payloads(xs, narrow), []
     accepted = bench.source("i", dut.i, sent)
     seen = bench.sink("o", dut.o, 9 * beats(size, wide), cycles)
