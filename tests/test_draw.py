@@ -138,7 +138,7 @@ def test_a_card_tells_the_facts():
     assert told["layer0.q"].busy == 9
     assert told["layer0.k"].busy is None
     assert list(facts(card))[-1] == ("≥ 16 cycles", "40 busy")
-    assert list(facts(told["layer0.attention"]))[-1] == ("≥ 32, cache full", "6 busy")
+    assert list(facts(told["layer0.attention"]))[-1] == ("≥ 64, cache full", "6 busy")
     stage = plan.template.stages[5]
     assert told["layer0.attention"].macs == 2 * 16 * 16
     assert bound_cycles(stage, schedule.unit("layer0", stage.name)) == 4
