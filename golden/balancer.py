@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from golden.errors import OptionError
 from golden.layout import heads_per_beat
+from golden.numbers import Block
 from golden.plan import Plan
 from golden.schedule import SCHEDULES, WEIGHTS, Schedule, Unit, sections
 from golden.stage import Attention, Linear, Stage, stage_macs
@@ -195,6 +196,38 @@ def _own_unit(key: tuple[str, str], stage: Stage, share: int, widest: int) -> Un
     return Unit(name, stage.kind, lanes, lanes, array)
 
 
+def serial(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = None) -> Schedule:
+    """One unit for everything; as many sums at once as there are multipliers, a power of two.
+
+    Raises
+    ------
+    OptionError
+        For several streams, a wider beat, or numbers that such a unit does not know.
+    """
+    _check(multipliers, streams, least=1)
+    physical = list(sections(plan, 1))
+    _check_serial(physical, streams, widest)
+    longest = max(stage.output_size for _, section in physical for stage in section)
+    rows = min(power_of_two(multipliers), power_of_two(2 * longest - 1))
+    unit = Unit("serial", "serial", 1, rows, "multipliers")
+    binding = tuple(((name, s.name), unit.name) for name, section in physical for s in section)
+    return Schedule("serial", rows, streams, 1, (unit,), binding)
+
+
+def _check_serial(physical, streams: int, widest: int | None) -> None:
+    """What a serial unit cannot do."""
+    if streams != 1:
+        raise OptionError("streams", f"is {streams}; the serial schedule has one")
+    if widest not in (None, 1):
+        raise OptionError("lanes", f"is {widest}; the serial schedule has beats of one element")
+    for stage in (stage for _, section in physical for stage in section):
+        forms = [form for form in vars(stage).values() if isinstance(form, Block)]
+        what = "block numbers" if forms else getattr(stage, "function", "relu")
+        if what != "relu":
+            problem = f"is 'serial', which knows no {what} ({stage.name}); expected 'folded'"
+            raise OptionError("schedule", problem)
+
+
 def _check(multipliers: int, streams: int, least: int) -> None:
     if multipliers < least:
         raise OptionError("multipliers", f"is {multipliers}; expected at least {least}")
@@ -221,11 +254,13 @@ def make_schedule(
         For an unknown name or weight source, a budget that is too small, or lanes that are no power
         of two.
     """
-    makers = {"folded": folded, "pipelined": pipelined}
+    makers = {"folded": folded, "pipelined": pipelined, "serial": serial}
     if name not in makers:
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
     if weights not in WEIGHTS:
         raise OptionError("weights", f"is {weights!r}; expected one of {', '.join(WEIGHTS)}")
+    if name == "serial" and weights == "stream":
+        raise OptionError("weights", "is 'stream'; the serial schedule keeps them on the chip")
     if lanes is not None and (lanes < 1 or lanes & (lanes - 1)):
         raise OptionError("lanes", f"is {lanes}; expected a power of two")
     return replace(makers[name](plan, multipliers, streams, lanes), weights=weights)

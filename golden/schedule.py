@@ -5,6 +5,7 @@ that depends on a schedule is a bug.
 
 ``folded``: one layer datapath for all layers and one multiplier array for every product.
 ``pipelined``: every layer has units of its own, and every unit multipliers of its own.
+``serial``: one unit executes every stage, one after the other: the least logic, for small chips.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from golden.layout import head_order
 from golden.plan import Plan, Section
 from golden.stage import Attention, Embed, Linear, Sample, Stage
 
-SCHEDULES = ("folded", "pipelined")
+SCHEDULES = ("folded", "pipelined", "serial")
 WEIGHTS = ("rom", "wires", "stream")
 
 
@@ -29,7 +30,8 @@ class Unit:
     Parameters
     ----------
     name, kind: ``kind`` is that of its stages.
-    lanes: elements a beat it takes; rows: elements a beat it answers (linear only, else = lanes).
+    lanes: elements a beat it takes.
+    rows: of a linear unit the elements of a beat it answers, of a serial one its sums; else lanes.
     array: the multiplier array it uses, or None.
     heads: heads that a beat holds (attention only), each with a product of its own for its weight.
     """
@@ -46,7 +48,8 @@ class Unit:
         """Multipliers of its array that it uses at once; 0 without an array."""
         if self.array is None:
             return 0
-        return self.lanes * self.rows if self.kind == "linear" else self.lanes + self.heads
+        products = self.kind in ("linear", "serial")
+        return self.lanes * self.rows if products else self.lanes + self.heads
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Schedule:
 
     Parameters
     ----------
-    name: folded or pipelined.  multipliers: the budget.  streams: sequences in flight.
+    name: one of SCHEDULES.  multipliers: the budget.  streams: sequences in flight.
     instances: physical layers; layer ``l`` runs on instance ``l % instances``.
     units: by name.  binding: unit name by (section, stage); a section is ``prologue``, ``epilogue``
     or ``layer<instance>``.  weights: where weights come from (WEIGHTS).

@@ -57,14 +57,16 @@ def row_layout(job: Stage) -> data.StructLayout:
     return data.StructLayout(row)
 
 
-def _shift(job: Stage) -> int:
+def score_shift(job: Stage) -> int:
+    """The right shift of dot products to scores; ValueError if it would be a left one."""
     shift = -tables.SCORE_FRACTION - (job.query.exponent + job.key.exponent)
     if shift < 0:
         raise ValueError(f"{job.name}: scores of {job.query} and {job.key} would shift left")
     return min(shift, MAX_RIGHT)
 
 
-def _scale(job: Stage) -> int:
+def answer_shift(job: Stage) -> int:
+    """The right shift to the answer, but for the exponents of blocks; ValueError as above."""
     if isinstance(job.value, Block):
         return job.format.exponent + WEIGHT_UNIT
     if isinstance(job.format, Block):
@@ -85,7 +87,7 @@ def image(name: str, jobs: Sequence[Sequence[Stage]], lanes: int) -> dict[str, l
     """
     template = jobs[0][0]
     layout = row_layout(template)
-    values = {"shift": _shift, "scale": _scale}
+    values = {"shift": score_shift, "scale": answer_shift}
 
     def row(stage: Stage) -> int:
         return pack_row((values[field](stage), shape) for field, shape in layout.members.items())

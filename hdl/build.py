@@ -9,6 +9,7 @@ from golden.stage import Stage
 from hdl.memory import Memories
 from hdl.noise import Noise
 from hdl.noise_size import noise_size
+from hdl.serial.image import image as serial_image
 from hdl.stream import Tags
 from hdl.units import activation, attention, convert, embed, linear, norm, residual, sample
 from hdl.weights import Order
@@ -127,6 +128,8 @@ def _order(section: Section, job: Job, schedule: Schedule) -> Order:
 
 def memory_image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
     """The words of every loadable memory of the core, by name."""
+    if schedule.name == "serial":
+        return serial_image(plan, schedule)
     image: dict[str, Sequence[int]] = {}
     for unit in schedule.units:
         image |= _unit_image(plan, schedule, unit)

@@ -5,72 +5,41 @@ them a token travels as beats: prologue, layers (each physical instance once for
 the head when a token is to be sampled.
 """
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import Out
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
 from golden.plan import Plan
 from golden.schedule import Schedule, Unit, sections, value_order
-from hdl.build import Job, core_tags, input_ports, make_noise, make_unit, unit_jobs, unit_tags
+from hdl.build import Job, input_ports, make_noise, make_unit, unit_jobs, unit_tags
+from hdl.core_base import CoreBase
 from hdl.edges import Edge, Endpoint, join
 from hdl.fabric import Dispatch, LayerExit, Merge, Route, forward
 from hdl.generator import Generator, position_bits
 from hdl.mac import MultiplierArray
 from hdl.memory import Memories
-from hdl.observe import Counter, Tap, UnitStatus, View
 from hdl.stream import Fork
 from hdl.waits import Waits
-from hdl.weight_ports import weight_ports
 
 INNER_TAPS = {"attention": ("scores", "weights")}
 """Values inside a unit that are compared with the integer model too."""
 
 
-class Core(wiring.Component):
-    """Gateware of a plan under a schedule.
+class Core(CoreBase):
+    """Units of their own for every kind of stage, or for every stage.
 
     Parameters
     ----------
-    plan, schedule: what to compute, and on what.
+    plan, schedule, observe: as in CoreBase, which tells the members too.
     memories: makes the loadable memories; without contents they are loaded at run time.
-    observe: keep taps, unit status and counters (attributes ``taps``, ``units``, ``counters``,
-    which exist after elaboration); off, they cost nothing.
-
-    Members
-    -------
-    requests, tokens, abort, slot, idle: those of hdl.generator.Generator.
-    weight_requests_<unit>, weights_<unit>: with streamed weights, for every linear unit: requests
-    (base, count) for words of its memory ``<unit>.weights``, and the words, in order.
-    saturated: one sticky bit a unit, in the order of ``schedule.units``: an element was held to the
-    range of its format since reset.
     """
 
     def __init__(self, plan: Plan, schedule: Schedule, memories: Memories, observe: bool = False):
-        self.plan, self.schedule, self.memories = plan, schedule, memories
-        self.observe = observe
-        self.tags = core_tags(plan, schedule)
-        self.weight_ports = weight_ports(plan, schedule)
-        self.taps: list[Tap] = []
-        self.units: list[UnitStatus] = []
-        self.counters: list[Counter] = []
-        self._generator = Generator(schedule.streams, self.tags, plan.n_vocab, plan.n_ctx)
-        ports = self._generator.signature.members
-        super().__init__(
-            {
-                "requests": ports["requests"],
-                "tokens": ports["tokens"],
-                "abort": ports["abort"],
-                "slot": ports["slot"],
-                "idle": Out(1),
-                "saturated": Out(len(schedule.units)),
-                **{k: v for port in self.weight_ports for k, v in port.members().items()},
-            }
-        )
+        self.memories = memories
+        super().__init__(plan, schedule, observe)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.generator = generator = self._generator
-        self._view = View(m) if self.observe else None
+        generator = self._begin(m)
         self._sections = dict(sections(self.plan, self.schedule.instances))
         units = self.schedule.units
         self._jobs = {u.name: unit_jobs(self.plan, self.schedule, u) for u in units}
@@ -221,8 +190,6 @@ class Core(wiring.Component):
 
     def _join_generator(self, m: Module, generator: Generator) -> None:
         """Accepted tokens to the embedding, noise jobs to the noise, answers back."""
-        wiring.connect(m, wiring.flipped(self.requests), generator.requests)
-        wiring.connect(m, generator.tokens, wiring.flipped(self.tokens))
         embed = self._component("embed")
         sample = self._component("sample")
         wiring.connect(m, generator.accept, embed.i)
@@ -235,59 +202,23 @@ class Core(wiring.Component):
             prefill = self._exit.done
             m.d.comb += [done.valid.eq(prefill.valid), done.p.eq(prefill.p)]
             m.d.comb += prefill.ready.eq(done.ready)
-        m.d.comb += [
-            generator.abort.eq(self.abort),
-            self.slot.eq(generator.slot),
-            self.idle.eq(generator.idle),
-        ]
         self._tap("epilogue.sample", sample.o)
-        self._tap("accept", generator.accept)
 
     def _component(self, kind: str):
         return next(self._components[u.name] for u in self.schedule.units if u.kind == kind)
 
     # What is seen from outside ---------------------------------------------------------------
 
-    def _tap(self, name: str, stream) -> None:
-        if self.observe:
-            self.taps.append(Tap(name, stream.valid & stream.ready, stream.p))
-            self._view.stream(name, stream)
-
     def _observe_units(self, m: Module) -> None:
-        for k, (name, component) in enumerate(self._components.items()):
-            with m.If(component.saturated):
-                m.d.sync += self.saturated[k].eq(1)
-            if self.observe:
-                self._observe_unit(m, name, component)
-
-    def _observe_unit(self, m: Module, name: str, component) -> None:
-        """Status of a unit, its counters for every job, and its inner taps."""
-        stalled = component.o.valid & ~component.o.ready
-        if hasattr(component, "mul"):
-            stalled = stalled | (component.mul.valid & ~component.mul.ready)
-        busy, blocked, starved = (
-            Signal(name=f"{name}_{s}") for s in ("busy", "blocked", "starved")
-        )
-        m.d.comb += [
-            busy.eq(component.busy & ~stalled),
-            blocked.eq(component.busy & stalled),
-            starved.eq(~component.busy),
-        ]
-        self.units.append(UnitStatus(name, busy, blocked, starved, component.job))
-        self._view.unit(self.units[-1])
-        for j, job in enumerate(self._jobs[name]):
-            counts = [Signal(48, name=f"{name}_job{j}_{s}") for s in ("busy", "blocked")]
-            for count, state in zip(counts, (busy, blocked), strict=True):
-                with m.If(state & (component.job == j)):
-                    m.d.sync += count.eq(count + 1)
-            self.counters.append(Counter(name, j, *counts))
-            for inner in INNER_TAPS.get(job.template.kind, ()):
-                port = getattr(component, f"{inner}_tap")
-                self._inner_tap(m, f"{job.section}.{job.template.name}.{inner}", port)
-
-    def _inner_tap(self, m: Module, name: str, port) -> None:
-        """A tap whose fields are the members of ``port`` beside its ``valid``."""
-        fields = {n: f.shape for n, f in port.signature.members.items() if n != "valid"}
-        payload = Signal(data.StructLayout(fields), name=name.replace(".", "_"))
-        m.d.comb += [payload[field].eq(getattr(port, field)) for field in fields]
-        self.taps.append(Tap(name, port.valid, payload))
+        for unit, component in self._components.items():
+            stalled = component.o.valid & ~component.o.ready
+            if hasattr(component, "mul"):
+                stalled = stalled | (component.mul.valid & ~component.mul.ready)
+            self._watch(m, unit, component, stalled, len(self._jobs[unit]))
+            for job in self._jobs[unit] if self.observe else ():
+                for inner in INNER_TAPS.get(job.template.kind, ()):
+                    port = getattr(component, f"{inner}_tap")
+                    fields = {n: getattr(port, n) for n in port.signature.members}
+                    valid = fields.pop("valid")
+                    name = f"{job.section}.{job.template.name}.{inner}"
+                    self._inner_tap(m, name, valid, **fields)

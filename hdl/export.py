@@ -14,7 +14,7 @@ from amaranth.hdl import Cat, ClockDomain, Module, Shape, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.core import Core
+from hdl.core_base import CoreBase
 
 BYTE = 8
 
@@ -91,7 +91,7 @@ class AxiStream:
         }
 
 
-def axi_stream(core: Core, member: str, name: str, meaning: str) -> AxiStream:
+def axi_stream(core: CoreBase, member: str, name: str, meaning: str) -> AxiStream:
     """The port for a stream of the core: its fields from byte to byte, in order."""
     shape = getattr(core, member).p.shape()
     packets = member in PACKETS
@@ -108,7 +108,7 @@ def axi_stream(core: Core, member: str, name: str, meaning: str) -> AxiStream:
     return AxiStream(name, member, tuple(fields), packets, meaning)
 
 
-def axi_streams(core: Core) -> tuple[AxiStream, ...]:
+def axi_streams(core: CoreBase) -> tuple[AxiStream, ...]:
     """All ports of a core: requests, tokens, and two for every linear unit whose weights stream."""
     found = [
         axi_stream(core, "requests", "s_axis_request", PACKETS["requests"]),
@@ -135,12 +135,12 @@ class AxiCore(wiring.Component):
     Members
     -------
     aclk, aresetn: clock, and reset (active low, synchronous: hold it over a rising edge of aclk).
-    idle, saturated: those of hdl.core.Core.
+    idle, saturated: those of hdl.core_base.CoreBase.
     The ports of ``streams``; a beat counts when tvalid and tready meet, and a tvalid stays until
     then.
     """
 
-    def __init__(self, core: Core):
+    def __init__(self, core: CoreBase):
         self._core = core
         self.streams = axi_streams(core)
         ports = {name: port for s in self.streams for name, port in s.members().items()}

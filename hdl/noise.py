@@ -95,17 +95,19 @@ def noise_beat(lanes: int) -> data.StructLayout:
     return beat(lanes, NOISE, NOISE_TAGS)
 
 
-def image(name: str, stage: Sample, lanes: int) -> Mapping[str, list[int]]:
-    """Words of the memories of a Noise called ``name``.
+def shift(stage: Sample) -> int:
+    """The right shift of noise to logits; ValueError if it would be a left one."""
+    right = min(LOGIT_FRACTION - stage.source.fraction, (1 << SHIFT_BITS) - 1)  # that leaves none
+    if right < 0:
+        raise ValueError(f"{stage.name}: logits {stage.source} need a noise shift of {right}")
+    return right
 
-    Raises ValueError when the logits have more than LOGIT_FRACTION fraction bits.
-    """
-    shift = min(LOGIT_FRACTION - stage.source.fraction, (1 << SHIFT_BITS) - 1)  # that leaves none
-    if shift < 0:
-        raise ValueError(f"{stage.name}: logits {stage.source} need a noise shift of {shift}")
+
+def image(name: str, stage: Sample, lanes: int) -> Mapping[str, list[int]]:
+    """Words of the memories of a Noise called ``name``; ValueError as :func:`shift`."""
     words = table.table_words(tables.gumbel())
     narrow = default_size(lanes).bank.beat
-    return {f"{name}.shift": [shift]} | {f"{name}.gumbel{k}": words for k in range(narrow)}
+    return {f"{name}.shift": [shift(stage)]} | {f"{name}.gumbel{k}": words for k in range(narrow)}
 
 
 class Noise(wiring.Component):

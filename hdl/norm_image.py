@@ -29,26 +29,36 @@ def row_layout(stage: Norm) -> data.StructLayout:
     return data.StructLayout(fields | ({"right": SHIFT} if isinstance(stage.format, Fixed) else {}))
 
 
-def image(name: str, jobs: Sequence[Sequence[Norm]]) -> dict[str, list[int]]:
-    """Words of the memories of the unit ``name`` from its stages [job][layer].
+def answer_shift(stage: Norm) -> int:
+    """The right shift of products to a Fixed answer, but for the root's power of two.
 
     Raises
     ------
     ValueError
         If a format is so fine that a small sum of squares would need more than LEFT left shifts.
     """
+    least = 0
+    if isinstance(stage.source, Fixed):
+        epsilon = aligned_epsilon(stage, stage.source.exponent)
+        least = (max(epsilon, 1).bit_length() - 1) // 2
+    right = stage.format.exponent - tables.norm_exponent(stage.size) + tables.UNIT
+    if right + least < -LEFT:
+        raise ValueError(f"{stage.name}: {stage.format} is finer than the unit can answer")
+    return right
+
+
+def image(name: str, jobs: Sequence[Sequence[Norm]]) -> dict[str, list[int]]:
+    """Words of the memories of the unit ``name`` from its stages [job][layer].
+
+    Raises ValueError as :func:`answer_shift`.
+    """
 
     def row(stage: Norm) -> int:
         values = [int(stage.epsilon), int(stage.epsilon_exponent)]
-        least = 0
         if isinstance(stage.source, Fixed):
             values = [aligned_epsilon(stage, stage.source.exponent)]
-            least = (max(values[0], 1).bit_length() - 1) // 2
         if isinstance(stage.format, Fixed):
-            right = stage.format.exponent - tables.norm_exponent(stage.size) + tables.UNIT
-            if right + least < -LEFT:
-                raise ValueError(f"{stage.name}: {stage.format} is finer than the unit can answer")
-            values.append(right)
+            values.append(answer_shift(stage))
         shapes = [field.shape for _, field in row_layout(stage)]
         return pack_row(zip(values, shapes, strict=True))
 

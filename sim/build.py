@@ -16,7 +16,9 @@ from golden.schedule import Schedule
 from golden.zoo import load
 from hdl.build import memory_image
 from hdl.core import Core
+from hdl.core_base import CoreBase
 from hdl.memory import Memories
+from hdl.serial.core import SerialCore
 from sim import engines
 from sim.bench import Bench
 from sim.workload import REQUEST_DEPTH
@@ -48,10 +50,11 @@ class Design:
     schedule: Schedule
     image: Mapping
 
-    def core(self, memories: Memories, observe: bool) -> Core:
+    def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
         own = Memories(self.image, wires=True) if self.schedule.weights == "wires" else memories
-        return Core(self.plan, self.schedule, own, observe=observe)
+        kind = SerialCore if self.schedule.name == "serial" else Core
+        return kind(self.plan, self.schedule, own, observe=observe)
 
     def bench(self, memories: Memories) -> Bench:
         """The gateware with what drives and records it."""

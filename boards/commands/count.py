@@ -63,7 +63,8 @@ def part_names(schedule: Schedule) -> list[str]:
     units = [unit.name for unit in schedule.units]
     users = schedule.arrays()
     arrays = [f"{name}_array" for name in users]
-    return [*arrays, *units, "noise", "generator"]
+    noise = ["noise"] if any(unit.kind == "sample" for unit in schedule.units) else []
+    return [*arrays, *units, *noise, "generator"]
 
 
 def make_report(target: Target, design: Design, family: Family, parts: list[Part]) -> dict:

@@ -1,0 +1,1 @@
+"""A core for small chips: one datapath that executes every stage, one after the other."""

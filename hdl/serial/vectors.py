@@ -1,0 +1,128 @@
+"""Steps of the stages that are not attention: embedding, norm, linear, ReLU, residual."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Mux
+
+from golden import tables
+from hdl.kv_cache import index
+from hdl.norm_image import LEFT
+from hdl.serial.datapath import A, B, Function, Rounding
+from hdl.serial.shape import ACCUMULATED, WRITTEN
+from hdl.serial.steps import Steps, factor
+
+
+def embedding(steps: Steps, token, position):
+    """Where an element of a row of embeddings is: of the token, or (``second``) the position."""
+    stage = steps.shape.embed
+    row = Mux(steps.second, len(stage.tokens) + position, token)
+    return index(row, steps.i, stage.output_size)
+
+
+def embed(steps: Steps) -> None:
+    """``EMBED``: rows of two tables are added, an element every 3 cycles."""
+    m, shape = steps.m, steps.shape
+    with m.State("EMBED"):
+        m.d.sync += steps.set(a=A.EMBEDDING, shift=LEFT)
+        m.next = "EMBED_ADD"
+    _sum(steps, "EMBED_ADD", several=shape.embed.positions is not None)
+
+
+def residual(steps: Steps) -> None:
+    """``RESIDUAL``: two vectors are added, an element every 3 cycles."""
+    m = steps.m
+    with m.State("RESIDUAL"):
+        m.d.sync += steps.set(shift=LEFT)
+        m.next = "RESIDUAL_ADD"
+    _sum(steps, "RESIDUAL_ADD", several=True)
+
+
+def _sum(steps: Steps, name: str, several: bool) -> None:
+    """States that add elements of one or two vectors."""
+    m, path = steps.m, steps.path
+    with m.State(name):
+        m.d.comb += [path.take.eq(1), path.first.eq(1), path.lane.eq(0)]
+        m.d.sync += steps.read.eq(steps.read + 1)
+        m.next = f"{name}_SECOND"
+        if not several:
+            m.d.comb += path.emit.eq(1)
+    with m.State(f"{name}_SECOND"):
+        m.d.comb += steps.second.eq(1)
+        if several:
+            m.d.comb += [path.take.eq(1), path.emit.eq(1), path.lane.eq(0)]
+        m.d.sync += [steps.other.eq(steps.other + 1), steps.i.eq(steps.i + 1)]
+        m.next = f"{name}_GAP"
+        with m.If(steps.i == steps.row.m):
+            m.next = f"{name}_END"
+    with m.State(f"{name}_GAP"):
+        m.next = name
+    steps.wait(f"{name}_END", WRITTEN, "NEXT")
+
+
+def relu(steps: Steps) -> None:
+    """``RELU``: an element every PERIOD cycles."""
+    m = steps.m
+    with m.State("RELU"):
+        m.d.sync += steps.set(shift=LEFT, relu=1)
+        m.next = "RELU_EACH"
+    steps.stream("RELU_EACH", steps.row.m, "NEXT")
+
+
+def linear(steps: Steps) -> None:
+    """``LINEAR``: groups of ``rows`` answers, each n reads and as many writes as it has answers."""
+    m, path, row = steps.m, steps.path, steps.row
+    with m.State("LINEAR"):
+        m.d.sync += steps.set(b=B.WEIGHTS, shift=row.shift)
+        m.next = "LINEAR_SUM"
+    with m.State("LINEAR_SUM"):
+        m.d.comb += [path.take.eq(1), path.first.eq(steps.i == 0)]
+        m.d.sync += [
+            steps.read.eq(steps.read + 1),
+            steps.weights.eq(steps.weights + 1),
+            steps.i.eq(steps.i + 1),
+        ]
+        with m.If(steps.i == row.n):
+            m.d.sync += steps.i.eq(0)
+            m.next = "LINEAR_WAIT"
+    steps.wait("LINEAR_WAIT", ACCUMULATED - 1, "LINEAR_DRAIN")
+    with m.State("LINEAR_DRAIN"):
+        m.d.comb += [path.drain.eq(1), path.lane.eq(steps.i)]
+        m.d.sync += [steps.i.eq(steps.i + 1), steps.out.eq(steps.out + 1)]
+        with m.If((steps.i == steps.shape.rows - 1) | (steps.out == row.m)):
+            m.d.sync += steps.i.eq(0)
+            m.next = "LINEAR_END"
+    with m.State("LINEAR_END"):  # cycles of the last two writes
+        m.d.sync += [steps.timer.eq(1), steps.read.eq(row.x)]
+        with m.If(steps.timer == 1):
+            m.d.sync += steps.timer.eq(0)
+            m.next = "LINEAR_SUM"
+            with m.If(steps.out == row.m + 1):
+                m.next = "NEXT"
+
+
+def norm(steps: Steps) -> None:
+    """``NORM``: squares, root, scale."""
+    m, path, row, shape = steps.m, steps.path, steps.row, steps.shape
+    with m.State("NORM"):
+        m.d.comb += [path.load.eq(1), path.loaded.eq(row.epsilon)]
+        m.d.sync += [*steps.set(b=B.VALUE), steps.leading.eq(shape.top)]
+        m.next = "NORM_SQUARE"
+    with m.State("NORM_SQUARE"):
+        m.d.comb += [path.take.eq(1), path.lane.eq(0)]
+        m.d.sync += [steps.read.eq(steps.read + 1), steps.i.eq(steps.i + 1)]
+        with m.If(steps.i == row.n):
+            m.d.sync += steps.i.eq(0)
+            m.next = "NORM_WAIT"
+    steps.wait("NORM_WAIT", ACCUMULATED - 1, "NORM_LEADING")
+    steps.normalise("NORM_LEADING", "NORM_ROOT", lambda: [
+        steps.at.eq(Cat(steps.below_leading(tables.UNIT), steps.leading[0])),
+        *steps.ask(Function.ROOT),
+    ])  # fmt: skip
+    steps.look_up("NORM_ROOT", "NORM_SCALE", [
+        *steps.set(
+            a=A.VALUE, b=B.FACTOR, factor=factor(path.answer), rounding=Rounding.EVEN,
+            shift=row.shift + steps.leading[1:], store=1,
+        ),
+        steps.read.eq(row.x),
+    ])  # fmt: skip
+    steps.stream("NORM_SCALE", row.m, "NEXT")
