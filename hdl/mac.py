@@ -7,9 +7,10 @@ one unit or many: among many, the first that asks wins the cycle, the others see
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Signal, Value, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.vendor import LatticeICE40Platform
 
 from golden.numbers import MANTISSA_BITS
 
@@ -67,22 +68,15 @@ class MultiplierArray(wiring.Component):
             asked = asked | user.valid
         m.d.comb += final.ready.eq(self.hurry | ~asked)
         for lane in range(max(self._lanes)):
-            self._multiplier(m, lane)
+            self._multiplier(m, lane, platform)
         return m
 
-    def _multiplier(self, m: Module, lane: int):
+    def _multiplier(self, m: Module, lane: int, platform):
         users = [user for user, lanes in zip(self.users, self._lanes, strict=True) if lane < lanes]
         a, b = self._selected(users, lane, "a"), self._selected(users, lane, "b")
-        operand_a = Signal(signed(MANTISSA_BITS), name=f"a{lane}")
-        operand_b = Signal(signed(MANTISSA_BITS), name=f"b{lane}")
-        product = Signal(signed(2 * MANTISSA_BITS), name=f"m{lane}", reset_less=True)
+        body = _sb_mac16 if isinstance(platform, LatticeICE40Platform) else _portable
         output = Signal(signed(2 * MANTISSA_BITS), name=f"p{lane}", reset_less=True)
-        m.d.sync += [
-            operand_a.eq(a),  # cycle 1
-            operand_b.eq(b),
-            product.eq(operand_a * operand_b),  # cycle 2
-            output.eq(product),  # cycle 3
-        ]
+        body(m, lane, a, b, output)
         for user in users:
             m.d.comb += user.p[lane].eq(output)
 
@@ -97,3 +91,41 @@ class MultiplierArray(wiring.Component):
                 Value.cast(getattr(user, name)[lane]) & grant.replicate(MANTISSA_BITS)
             )
         return chosen.as_signed()
+
+
+def _portable(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
+    """A product in registers, as synthesis packs it into the DSP blocks of most families."""
+    operand_a = Signal(signed(MANTISSA_BITS), name=f"a{lane}")
+    operand_b = Signal(signed(MANTISSA_BITS), name=f"b{lane}")
+    product = Signal(signed(2 * MANTISSA_BITS), name=f"m{lane}", reset_less=True)
+    m.d.sync += [
+        operand_a.eq(a),  # cycle 1
+        operand_b.eq(b),
+        product.eq(operand_a * operand_b),  # cycle 2
+        output.eq(product),  # cycle 3
+    ]
+
+
+def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
+    """The same as a block of the iCE40 UltraPlus (Lattice FPGA-TN-02007), all its registers on.
+
+    Synthesis leaves the registers outside, where they take 96 logic cells.
+    """
+    m.submodules[f"mac{lane}"] = Instance(
+        "SB_MAC16",
+        p_A_SIGNED=Const(1, 1),
+        p_B_SIGNED=Const(1, 1),
+        p_A_REG=Const(1, 1),  # cycle 1
+        p_B_REG=Const(1, 1),
+        p_TOP_8x8_MULT_REG=Const(1, 1),  # cycle 2: the four partial products
+        p_BOT_8x8_MULT_REG=Const(1, 1),
+        p_PIPELINE_16x16_MULT_REG1=Const(1, 1),
+        p_PIPELINE_16x16_MULT_REG2=Const(1, 1),  # cycle 3: their sum
+        p_TOPOUTPUT_SELECT=Const(3, 2),
+        p_BOTOUTPUT_SELECT=Const(3, 2),
+        i_CLK=ClockSignal(),
+        i_CE=Const(1, 1),
+        i_A=a,
+        i_B=b,
+        o_O=output,
+    )

@@ -10,21 +10,12 @@ from collections.abc import Mapping, Sequence
 from amaranth.hdl import Array, Const, MemoryData, Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.vendor import LatticeICE40Platform
 
 PREFIX = "weft_"
 """Every loadable memory is called PREFIX + its name with dots as double underscores."""
 
 BLOCK_BITS = 1 << 14
 """A synchronous memory of this size or more is asked to be block RAM, however wide and shallow."""
-
-
-def large_memory(platform) -> dict[str, str]:
-    """Attributes of a memory of one port that is to go where a platform has most room.
-
-    An iCE40 UltraPlus has large memories beside its block RAM, without contents at start.
-    """
-    return {"ram_style": "huge"} if isinstance(platform, LatticeICE40Platform) else {}
 
 
 def verilog_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""hdl/threefry.py against the published vectors and golden.noise."""
+"""hdl/threefry.py and hdl/lean_threefry.py against the published vectors and golden.noise."""
 
 import gc
 
@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.noise import threefry2x32
+from hdl import lean_threefry
+from hdl.lean_threefry import LeanThreefry
 from hdl.threefry import ROUNDS_PER_CYCLE, Threefry, interval, latency, stage_numbers
 from tests.bench import Streams
 
@@ -20,11 +22,13 @@ PUBLISHED = [  # key, counter, words: Random123, kat_vectors
 
 
 SHAPES = [(r, s) for r in ROUNDS_PER_CYCLE for s in stage_numbers(r) if r > 1 or s < 3]
+LEAN = (0, 0)
+"""Stands for LeanThreefry."""
 
 
 def run(key, counters, rounds, stages, idle=0.0, seed=1):
     """(words, cycles of acceptance, cycles of the answers) of (counter0, counter1) under a key."""
-    dut = Threefry(rounds, stages)
+    dut = LeanThreefry() if (rounds, stages) == LEAN else Threefry(rounds, stages)
     bench = Streams(dut, idle=idle, seed=seed)
     payloads = [dict(zip(("counter0", "counter1"), pair, strict=True)) for pair in counters]
 
@@ -46,13 +50,13 @@ def golden(key, counters):
     return [tuple(int(x) for x in pair) for pair in threefry2x32(keys, array)]
 
 
-@pytest.mark.parametrize(("rounds", "stages"), SHAPES)
+@pytest.mark.parametrize(("rounds", "stages"), [LEAN, *SHAPES])
 def test_published_vectors(rounds, stages):
     for key, counter, expected in PUBLISHED:
         assert run(key, [counter], rounds, stages)[0] == [expected]
 
 
-@pytest.mark.parametrize(("rounds", "stages"), SHAPES)
+@pytest.mark.parametrize(("rounds", "stages"), [LEAN, *SHAPES])
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(
     key=st.tuples(WORD, WORD),
@@ -70,6 +74,12 @@ def test_latency_and_interval(rounds, stages):
     assert latency(rounds) == 20 // rounds + 1
     assert [b - a for a, b in zip(accepted, cycles, strict=True)] == [latency(rounds)] * 12
     assert set(np.diff(accepted)) == {interval(rounds, stages)} == {20 // rounds // stages}
+
+
+def test_lean_latency():
+    _, accepted, cycles = run((1, 2), [(3, k) for k in range(4)], *LEAN)
+    assert [b - a for a, b in zip(accepted, cycles, strict=True)] == [lean_threefry.LATENCY] * 4
+    assert set(np.diff(accepted)) == {lean_threefry.LATENCY}
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

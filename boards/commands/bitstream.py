@@ -17,6 +17,7 @@ from golden import checked
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
 from golden.quantize import Options, quantize
+from golden.schedule import SCHEDULES
 from golden.zoo import load
 from sim.build import BUILD, Target, make_design
 from sim.commands.options import Lanes
@@ -37,6 +38,7 @@ def bitstream(
         checked.whole(least=2, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
     ] = None,
     lanes: Lanes = None,
+    schedule: Annotated[str, checked.choice(of=SCHEDULES, help="How.")] = "folded",
     clock: Annotated[
         float | None,
         checked.number(expected=FREQUENCIES, help="In MHz; the board's if none."),
@@ -53,8 +55,7 @@ def bitstream(
     plan = quantize(load(model, checkpoint), Options(numbers))
     if multipliers is None:
         multipliers = fit.choose(chosen, plan)
-    fit.check(chosen, plan, multipliers)
-    target = Target(model, checkpoint, numbers, multipliers=multipliers, lanes=lanes)
+    target = Target(model, checkpoint, numbers, schedule, multipliers=multipliers, lanes=lanes)
     design = make_design(target)
     order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
     made = order.made_mhz

@@ -9,16 +9,17 @@ Cycles, from the cycle in which an element is read (``take``):
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import data, enum, memory, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, limits
 from golden.stages.attention import SCORE_BITS
 from hdl import mac, numbers
-from hdl.memory import Memories, large_memory
+from hdl.memory import Memories
 from hdl.norm_image import LEFT
 from hdl.serial.shape import ACCUMULATED, SHIFT_BITS, WORD, Shape
+from hdl.single_port import SinglePort
 from hdl.stream import delay
 
 
@@ -110,13 +111,13 @@ class Datapath(wiring.Component):
     def __init__(self, name: str, shape: Shape, memories: Memories):
         self._shape = shape
         self._weights = memories.rom(
-            f"{name}.weights", shape.rows * shape.weight_bits, shape.weight_words
+            f"{name}.weights", shape.rows * shape.weight_bits, shape.weight_depth
         )
         self._embeddings = memories.rom(
             f"{name}.embeddings", MANTISSA_BITS, shape.embed_rows * shape.embed.output_size
         )
-        built = {
-            Function.EXP2: tables.exp2(),
+        built = {} if shape.shared else {Function.EXP2: tables.exp2()}
+        built |= {
             Function.RECIPROCAL: tables.reciprocal(),
             Function.ROOT: tables.root(shape.norm_size),
             Function.GUMBEL: tables.gumbel(),
@@ -165,7 +166,7 @@ class Datapath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._values(m, platform)
+        self._values(m)
         slope, low, base = self._look_up(m)
         self._multiply(m, slope, low)
         sums, emit = self._add(m, base)
@@ -173,34 +174,32 @@ class Datapath(wiring.Component):
         self._race(m)
         return m
 
-    def _values(self, m: Module, platform) -> None:
+    def _values(self, m: Module) -> None:
         """The memory of values: one port, as the large memories of small chips have."""
-        words = memory.Memory(
-            shape=signed(WORD), depth=self._shape.depth, init=[], attrs=large_memory(platform)
-        )
-        m.submodules.values = words
-        write, read = words.write_port(), words.read_port()
+        m.submodules.values = words = SinglePort(WORD, self._shape.depth)
         store = self.emitted & self.settings.store
-        place = Mux(store, self.write, self.read)
         m.d.comb += [
-            write.addr.eq(place),
-            write.data.eq(self.answer),
-            write.en.eq(store),
-            read.addr.eq(place),
-            read.en.eq(~store),
-            self.value.eq(read.data),
+            words.addr.eq(Mux(store, self.write, self.read)),
+            words.write.eq(store),
+            words.data.eq(self.answer),
+            self.value.eq(words.o),
         ]
 
     def _look_up(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """(slope, low bits, base) of the table that is asked."""
         slope, low, base = (Signal(signed(WORD), name=n) for n in ("slope", "low", "base"))
+        answers = [(function, table, rom.data) for function, table, rom in self._tables]
+        if self._shape.shared:
+            answers.append((Function.EXP2, tables.exp2(), self._weights.data))
         for function, table, rom in self._tables:
             m.submodules[function.name.lower()] = rom
             m.d.comb += rom.addr.eq(self.at[table.low_bits :])
+        for function, table, word in answers:
+            end = table.base_bits + table.slope_bits
             with m.If(self.settings.function == function):
                 m.d.comb += [
-                    base.eq(rom.data[: table.base_bits].as_signed()),
-                    slope.eq(rom.data[table.base_bits :].as_signed()),
+                    base.eq(word[: table.base_bits].as_signed()),
+                    slope.eq(word[table.base_bits : end].as_signed()),
                     low.eq(self.at[: table.low_bits]),
                 ]
         return slope, low, base
@@ -211,7 +210,7 @@ class Datapath(wiring.Component):
         settings, bits = self.settings, self._shape.weight_bits
         a, b = Signal(signed(MANTISSA_BITS)), Signal(signed(MANTISSA_BITS))
         m.d.comb += [
-            self._weights.addr.eq(self.weights),
+            self._weights.addr.eq(self._word()),
             self._embeddings.addr.eq(self.embedding),
             self.mul.valid.eq(1),
         ]
@@ -237,6 +236,14 @@ class Datapath(wiring.Component):
                 self.mul.a[k].eq(a),
                 self.mul.b[k].eq(Mux(settings.b == B.WEIGHTS, weight, b)),
             ]
+
+    def _word(self) -> Value:
+        """The word of the memory of weights that is read: of weights, or of the shared table."""
+        if not self._shape.shared:
+            return self.weights
+        entry = self.at[tables.exp2().low_bits : tables.exp2().index_bits + tables.exp2().low_bits]
+        there = self._shape.weight_words + entry
+        return Mux(self.settings.b == B.WEIGHTS, self.weights, there)
 
     def _add(self, m: Module, base: Value) -> tuple[list[Signal], Value]:
         """The sums, and whether the first one has just become an answer."""
@@ -286,25 +293,24 @@ class Datapath(wiring.Component):
     def _rounded(self, m: Module, shifted: Value, sticky: Value, rounding) -> tuple[Signal, Value]:
         """(the answer, whether it was held to fewer bits)."""
         settings = self.settings
-        half, odd = shifted[0], shifted[1]
+        half, floor, sign = shifted[0], shifted[1:], shifted[-1]
         even = rounding == Rounding.EVEN
-        up = half & Mux(even, sticky | odd, rounding == Rounding.UP)
-        near = Signal(signed(WORD + 1))
-        m.d.comb += near.eq(shifted[1 : WORD + 1].as_signed() + up)
-        far = Const(0, 1)
-        if len(shifted) > WORD + 1:
-            far = (shifted[WORD:] ^ shifted[-1].replicate(len(shifted) - WORD)).any()
-        sign, result, over = Signal(), Signal(signed(WORD)), Signal()
-        m.d.comb += [sign.eq(Mux(far, shifted[-1], near[-1])), result.eq(near)]
+        up, over, high = Signal(), Signal(), Signal(WORD)
+        m.d.comb += up.eq(half & Mux(even, sticky | floor[0], rounding == Rounding.UP))
         for held, width in ((Held.ELEMENT, MANTISSA_BITS), (Held.SCORE, SCORE_BITS)):
-            low, high = limits(width)
+            # Beside the sum, not behind it: what is cut off, or the largest number and one more.
+            beyond = floor[width - 1 : -1]
+            outside = (beyond ^ sign.replicate(len(beyond))).any()
+            edge = floor[: width - 1].all() & up & ~sign
             with m.If(settings.held == held):
-                high_bits = near[width - 1 : -1]
-                m.d.comb += over.eq(far | (high_bits ^ sign.replicate(len(high_bits))).any())
-                with m.If(over):
-                    m.d.comb += result.eq(Mux(sign, low, high))
+                m.d.comb += [over.eq(outside | edge), high.eq(limits(width)[1])]
+        result = Signal(signed(WORD))
         with m.If(settings.relu & sign):
             m.d.comb += result.eq(0)
+        with m.Elif(over):
+            m.d.comb += result.eq(high ^ sign.replicate(WORD))
+        with m.Else():
+            m.d.comb += result.eq(floor[:WORD] + up)
         return result, over
 
     def _race(self, m: Module) -> None:

@@ -25,18 +25,19 @@ def image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
     """Words by memory; ValueError if a format would need a left shift that there is not."""
     (unit,) = schedule.units
     name, shape = unit.name, Shape(plan, unit.rows)
-    words = _weights(shape)
+    exp2 = table_words(tables.exp2())
+    behind = exp2 if shape.shared else []
+    apart = {} if shape.shared else {f"{name}.exp2": exp2}
     starts = _starts(shape)
     residual.image(name, [[s for s in shape.stages if isinstance(s, Residual)]])  # only its check
     rows = [
         _row(shape, section, layer, stage, start)
         for (section, layer, stage), start in zip(shape.program, starts, strict=True)
     ]
-    return {
+    return apart | {
         f"{name}.program": rows,
-        f"{name}.weights": words,
+        f"{name}.weights": [*_weights(shape), *behind],
         f"{name}.embeddings": _embeddings(shape),
-        f"{name}.exp2": table_words(tables.exp2()),
         f"{name}.reciprocal": table_words(tables.reciprocal()),
         f"{name}.gumbel": table_words(tables.gumbel()),
         f"{name}.root": table_words(tables.root(shape.norm_size)),

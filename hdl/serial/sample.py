@@ -8,13 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.stages.sample import GUARD
+from hdl.lean_threefry import LeanThreefry
 from hdl.noise import job_layout
 from hdl.norm_image import LEFT
 from hdl.serial.datapath import A, B, Function, Held, Rounding
 from hdl.serial.shape import WRITTEN
 from hdl.serial.steps import Steps, factor
 from hdl.stream import beats
-from hdl.threefry import WORD, Threefry
+from hdl.threefry import WORD
 
 OCTAVES = 31
 """Doublings of a random word, at the most."""
@@ -40,7 +41,7 @@ class Words(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.engine = engine = Threefry(1, 1)
+        m.submodules.engine = engine = LeanThreefry()
         job, calls = self.jobs.p, beats(self._n_vocab, 2)
         sent, half = Signal(range(calls + 1)), Signal()
         stale = self.jobs.valid & self.done  # a word too many is left when ids are odd

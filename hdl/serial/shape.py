@@ -162,6 +162,18 @@ class Shape:
             if isinstance(stage, Linear)
         )
 
+    @property
+    def shared(self) -> bool:
+        """Whether the smallest table stands behind the weights: it would fill no block RAM."""
+        table = tables.exp2()
+        return table.base_bits + table.slope_bits <= self.rows * self.weight_bits
+
+    @property
+    def weight_depth(self) -> int:
+        """Words of the memory of weights."""
+        table = 1 << tables.exp2().index_bits if self.shared else 0
+        return self.weight_words + table
+
     @cached_property
     def sum_bits(self) -> int:
         """Width of the sums of linear layers, scores and weighted values."""
