@@ -8,11 +8,8 @@ from golden import tables
 from golden.stages.attention import SCORE_BITS
 from hdl.norm_image import LEFT
 from hdl.serial.datapath import A, B, Function, Held, Rounding
-from hdl.serial.shape import ACCUMULATED, WRITTEN
+from hdl.serial.shape import WRITTEN
 from hdl.serial.steps import Steps, factor
-
-ROUNDING = 2
-"""Cycles of the last writes of a drain."""
 
 WHOLE = 16
 """From this whole part of a distance on, a weight is 0."""
@@ -103,17 +100,16 @@ class Attention:
                 m.next = "SCORE"
                 with m.If(self.dim == self.d_head - 1):
                     m.d.sync += [self.dim.eq(0), self.lane.eq(0)]
-                    m.next = "SCORE_WAIT"
-        steps.wait("SCORE_WAIT", ACCUMULATED - 1, "SCORE_DRAIN")
+                    m.next = "SCORE_DRAIN"
         with m.State("SCORE_DRAIN"):
-            m.d.comb += [path.drain.eq(1), path.lane.eq(self.lane), self.scored.eq(1)]
+            m.d.comb += [path.emit.eq(1), path.lane.eq(self.lane), self.scored.eq(1)]
             m.d.sync += self.lane.eq(self.lane + 1)
             with m.If(last):
                 m.next = "SCORE_END"
         with m.State("SCORE_END"):
             m.d.comb += self.scored.eq(1)
             m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == ROUNDING - 1):
+            with m.If(steps.timer == WRITTEN - 1):
                 m.d.sync += [
                     steps.timer.eq(0),
                     self.block.eq(self.block + rows),
@@ -198,17 +194,16 @@ class Attention:
                 m.next = "SUM"
                 with m.If(self.slot == self.final):
                     m.d.sync += [self.slot.eq(0), self.lane.eq(0)]
-                    m.next = "SUM_WAIT"
-        steps.wait("SUM_WAIT", ACCUMULATED - 1, "SUM_DRAIN")
+                    m.next = "SUM_DRAIN"
         with m.State("SUM_DRAIN"):
-            m.d.comb += [path.drain.eq(1), path.lane.eq(self.lane), self.summing.eq(1)]
+            m.d.comb += [path.emit.eq(1), path.lane.eq(self.lane), self.summing.eq(1)]
             m.d.sync += self.lane.eq(self.lane + 1)
             with m.If(last):
                 m.next = "SUM_END"
         with m.State("SUM_END"):
             m.d.comb += self.summing.eq(1)
             m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == ROUNDING - 1):
+            with m.If(steps.timer == WRITTEN - 1):
                 m.d.sync += [
                     steps.timer.eq(0),
                     self.chunk.eq(self.chunk + rows),

@@ -3,7 +3,7 @@
 Cycles, from the cycle in which an element is read (``take``):
     1                   the element meets its factor at the multipliers
     1 + mac             products are added to the sums
-    2 + mac             a sum is shifted (``emit``, or ``drain``)
+    2 + mac             a sum is shifted (``emit``)
     3 + mac             rounded and held
     4 + mac             ``emitted``: the answer is there, and is written if ``store``
 """
@@ -96,8 +96,7 @@ class Datapath(wiring.Component):
     -------
     read, embedding, weights: places that are read.  write: place of the next answer.
     take: what is read goes to the sum of ``lane`` (with B.WEIGHTS of every lane); first: alone;
-    base: added to a table's base.  emit: the sum of lane 0 then is an answer.
-    drain: the sum of ``lane`` is an answer now.
+    base: added to a table's base.  emit: the sum of ``lane``, with what is taken now, is an answer.
     load, loaded: the first sum is replaced; double: it is doubled.
     at: what the table is asked for; stable from ``take`` until the product has come.
     settings: see settings_layout; they count for what passes their place in the pipeline.
@@ -137,7 +136,6 @@ class Datapath(wiring.Component):
                 "first": In(1),
                 "base": In(1),
                 "emit": In(1),
-                "drain": In(1),
                 "lane": In(lane),
                 "load": In(1),
                 "loaded": In(signed(shape.total_bits)),
@@ -169,8 +167,7 @@ class Datapath(wiring.Component):
         self._values(m)
         slope, low, base = self._look_up(m)
         self._multiply(m, slope, low)
-        sums, emit = self._add(m, base)
-        self._answer(m, sums, emit)
+        self._answer(m, self._add(m, base))
         self._race(m)
         return m
 
@@ -245,13 +242,12 @@ class Datapath(wiring.Component):
         there = self._shape.weight_words + entry
         return Mux(self.settings.b == B.WEIGHTS, self.weights, there)
 
-    def _add(self, m: Module, base: Value) -> tuple[list[Signal], Value]:
-        """The sums, and whether the first one has just become an answer."""
+    def _add(self, m: Module, base: Value) -> list[Signal]:
+        """The sums."""
         flags = data.StructLayout({"take": 1, "first": 1, "base": 1, "lane": len(self.lane)})
         now = Signal(flags)
         m.d.comb += [getattr(now, name).eq(getattr(self, name)) for name in flags.members]
         come = delay(m, now, ACCUMULATED - 1, "come")
-        emit = delay(m, self.emit & self.take, ACCUMULATED, "emit")
         every = self.settings.b == B.WEIGHTS
         sums = [self.total]
         for k in range(self._shape.rows):
@@ -268,21 +264,25 @@ class Datapath(wiring.Component):
             m.d.sync += self.total.eq(self.loaded)
         with m.If(self.double):
             m.d.sync += self.total.eq(self.total << 1)
-        return sums, emit
+        return sums
 
-    def _answer(self, m: Module, sums: list[Signal], emit: Value) -> None:
+    def _answer(self, m: Module, sums: list[Signal]) -> None:
         """One cycle to shift, one to round and hold."""
         settings, chosen = self.settings, Signal(signed(self._shape.total_bits))
-        with m.Switch(Mux(self.drain, self.lane, 0)):
+        lane = delay(m, self.lane, ACCUMULATED, "lane")
+        with m.Switch(lane):
             for k, total in enumerate(sums):
                 with m.Case(k):
                     m.d.comb += chosen.eq(total)
         wide = Cat(Const(0, LEFT), chosen).as_signed()
         moved, lost = numbers.shift_right(m, wide, settings.shift, "wide")
         shifted, sticky = Signal(signed(len(moved))), Signal()
-        valid = self.drain | emit
         go, rounding = Signal(), Signal(Rounding)
-        m.d.sync += [shifted.eq(moved), sticky.eq(lost), go.eq(valid)]
+        m.d.sync += [
+            shifted.eq(moved),
+            sticky.eq(lost),
+            go.eq(delay(m, self.emit, ACCUMULATED, "emit")),
+        ]
         m.d.sync += [rounding.eq(settings.rounding), self.emitted.eq(go)]
         result, over = self._rounded(m, shifted, sticky, rounding)
         with m.If(go):

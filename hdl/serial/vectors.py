@@ -69,7 +69,10 @@ def relu(steps: Steps) -> None:
 
 
 def linear(steps: Steps) -> None:
-    """``LINEAR``: groups of ``rows`` answers, each n reads and as many writes as it has answers."""
+    """``LINEAR``: groups of ``rows`` answers, each n reads and as many writes as it has answers.
+
+    WRITTEN + 1 cycles more a group.
+    """
     m, path, row = steps.m, steps.path, steps.row
     with m.State("LINEAR"):
         m.d.sync += steps.set(b=B.WEIGHTS, shift=row.shift)
@@ -83,21 +86,18 @@ def linear(steps: Steps) -> None:
         ]
         with m.If(steps.i == row.n):
             m.d.sync += steps.i.eq(0)
-            m.next = "LINEAR_WAIT"
-    steps.wait("LINEAR_WAIT", ACCUMULATED - 1, "LINEAR_DRAIN")
+            m.next = "LINEAR_DRAIN"
     with m.State("LINEAR_DRAIN"):
-        m.d.comb += [path.drain.eq(1), path.lane.eq(steps.i)]
+        m.d.comb += [path.emit.eq(1), path.lane.eq(steps.i)]
         m.d.sync += [steps.i.eq(steps.i + 1), steps.out.eq(steps.out + 1)]
         with m.If((steps.i == steps.shape.rows - 1) | (steps.out == row.m)):
             m.d.sync += steps.i.eq(0)
             m.next = "LINEAR_END"
-    with m.State("LINEAR_END"):  # cycles of the last two writes
-        m.d.sync += [steps.timer.eq(1), steps.read.eq(row.x)]
-        with m.If(steps.timer == 1):
-            m.d.sync += steps.timer.eq(0)
-            m.next = "LINEAR_SUM"
-            with m.If(steps.out == row.m + 1):
-                m.next = "NEXT"
+    steps.wait("LINEAR_END", WRITTEN, "LINEAR_MORE", [steps.read.eq(row.x)])
+    with m.State("LINEAR_MORE"):
+        m.next = "LINEAR_SUM"
+        with m.If(steps.out == row.m + 1):
+            m.next = "NEXT"
 
 
 def norm(steps: Steps) -> None:
