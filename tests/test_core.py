@@ -36,12 +36,14 @@ SCHEDULES = [
     ("folded", 32, 4, 1150),
     ("pipelined", 64, 1, 550),
     ("pipelined", 40, 4, 850),
+    ("serial", 8, 1, 3100),
     *(
         pytest.param(*more, marks=pytest.mark.slow)
         for more in (
             ("folded", 4, 1, 1200),
             ("folded", 80, 1, BUDGET),
             ("pipelined", 24, 2, 1400),
+            ("serial", 1, 1, 8000),
         )
     ),
 ]

@@ -8,7 +8,6 @@ from amaranth.lib import data
 
 from golden.generate import generate_all
 from golden.model import ModelConfig
-from hdl.core import Core
 from hdl.observe import Tap
 from sim import session, taps
 from sim.bench import REQUESTS, SETTINGS, Bench, requests, settings
@@ -19,7 +18,7 @@ from tests.models import CACHE, answers, design, mean_cycles, preset, simulate, 
 BASE = ModelConfig(n_layer=1, n_head=2, d_model=8, d_ff=12, n_vocab=7, n_ctx=6)
 
 SHAPES = {
-    "two layers, 4 heads of 6": (
+    "2 layers, 4 heads of 6": (
         replace(BASE, n_layer=2, n_head=4, d_model=24, d_ff=96, n_vocab=65),
         {"multipliers": 8},
     ),
@@ -53,10 +52,31 @@ SHAPES = {
     ),
     "one lane": (replace(BASE, n_head=8, d_ff=5), {"lanes": 1, "multipliers": 5}),
     "wires": (replace(BASE, n_vocab=6, n_ctx=4), {"weights": "wires"}),
+    "serial, 2 layers, 4 heads of 6": (
+        replace(BASE, n_layer=2, n_head=4, d_model=24, d_ff=50, n_vocab=65),
+        {"name": "serial", "multipliers": 8},
+    ),
+    "serial, window, one head of more elements than sums": (
+        replace(BASE, n_ctx=None, position="none", window=3, norm_embedding=False, n_head=1),
+        {"name": "serial", "multipliers": 2, "weights": "wires"},
+    ),
+    "serial, one sum": (
+        replace(BASE, norm_head=True, n_layer=3, n_ctx=5, n_vocab=6),
+        {"name": "serial", "multipliers": 1},
+    ),
+    "serial, more sums than slots": (
+        replace(BASE, norm_head=True, norm_embedding=False, n_head=1, d_model=12),
+        {"name": "serial", "multipliers": 16},
+    ),
 }
 
 
-SLOW = ("gelu, pipelined", "blocks, pipelined", "norm before the head only")
+SLOW = (
+    "gelu, pipelined",
+    "blocks, pipelined",
+    "norm before the head only",
+    "serial, more sums than slots",
+)
 
 
 def marked(shape):
@@ -77,32 +97,38 @@ def test_shape(shape, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_other_weights_of_one_shape(seed, tmp_path):
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s.endswith("2 layers, 4 heads of 6")])
+def test_other_weights_of_one_shape(shape, seed, tmp_path):
     # Exponents, shifts and tables differ, and so does what saturates; the program is the same.
-    config, options = SHAPES["two layers, 4 heads of 6"]
+    config, options = SHAPES[shape]
     made = design(config, seed=seed, scale=(0.2, 3.0, 20.0)[seed - 1], **options)
     requests = some_requests(made.plan, 6, seed)
     assert simulate(made, requests, tmp_path).tokens
 
 
-class Confessing(Core):
+def confessing(made, memories):
     """A core whose sticky bits are seen with every token."""
+    core = made.core(memories, observe=True)
 
-    def elaborate(self, platform):
-        m = super().elaborate(platform)
-        told = Signal(data.StructLayout({"units": unsigned(len(self.saturated))}))
-        m.d.comb += told.units.eq(Cat(self.saturated))
-        self.taps.append(Tap("saturated", self.tokens.valid & self.tokens.ready, told))
-        return m
+    class Confessing(type(core)):
+        def elaborate(self, platform):
+            m = super().elaborate(platform)
+            told = Signal(data.StructLayout({"units": unsigned(len(self.saturated))}))
+            m.d.comb += told.units.eq(Cat(self.saturated))
+            self.taps.append(Tap("saturated", self.tokens.valid & self.tokens.ready, told))
+            return m
+
+    core.__class__ = Confessing
+    return core
 
 
+@pytest.mark.parametrize("name", ["folded", "serial"])
 @pytest.mark.parametrize("scale", [0.3, 30.0])
-def test_saturation_is_told(scale, tmp_path):
-    made = design(replace(BASE, n_head=1), scale=scale)
+def test_saturation_is_told(scale, name, tmp_path):
+    made = design(replace(BASE, n_head=1), name, scale=scale)
 
     def bench(memories):
-        core = Confessing(made.plan, made.schedule, memories, observe=True)
-        return Bench(core, memories, 256)
+        return Bench(confessing(made, memories), memories, 256)
 
     simulation = Verilator(quick=True).build(bench, made.key() + "confessing", CACHE)
     asked = some_requests(made.plan, 12, seed=1)
