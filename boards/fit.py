@@ -1,7 +1,7 @@
 """Which configuration of a model fits which board, before anything is synthesised.
 
-``sizes.json`` holds what netlists needed, by family and multipliers, for the default model; it is
-measured anew by ``python -m boards sizes``.  Another model has at least the memories that its
+``sizes.json`` holds what netlists of the default model needed, by family, schedule and multipliers;
+it is measured anew by ``python -m boards sizes``.  Another model has at least the memories that its
 weights fill; its other needs are estimated as those of the default model.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -18,28 +18,93 @@ import numpy as np
 from boards.board import Board
 from boards.catalogue import BOARDS
 from boards.resources import compared, fits
-from golden.errors import WeftError
+from golden.balancer import make_schedule
+from golden.errors import OptionError, WeftError
 from golden.plan import Plan
+from golden.words import counted
 
 SIZES = Path(__file__).with_name("sizes.json")
 BRAM_BITS = {"xc7": 36 << 10, "ecp5": 18 << 10, "ice40": 4 << 10, "gowin": 18 << 10}
 LEAST_BITS = 8
 """Of a weight or an element of a table."""
 
+FEW = (2, 8)
+"""Multipliers of the smallest folded core, and of the serial core of a small chip."""
+
+FASTEST_FIRST = ("folded", "serial")
+"""Schedules for boards: the slowest folded core is faster than any serial one."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A schedule and its multipliers."""
+
+    schedule: str
+    multipliers: int
+
+    def __str__(self) -> str:
+        return f"{self.schedule}, {counted(self.multipliers, 'multiplier')}"
+
 
 @cache
-def sizes() -> dict[str, dict[int, dict[str, int]]]:
-    """Family -> multipliers -> what the default model needs."""
+def sizes() -> dict[str, dict[Configuration, dict[str, int]]]:
+    """Family -> configuration -> what the default model needs; the fastest configuration first."""
     table = json.loads(SIZES.read_text())["sizes"]
-    return {f: {int(n): need for n, need in rows.items()} for f, rows in table.items()}
+    return {
+        family: {
+            Configuration(name, int(n)): rows[name][n]
+            for name in FASTEST_FIRST
+            for n in sorted(rows.get(name, ()), key=int, reverse=True)
+        }
+        for family, rows in table.items()
+    }
 
 
-def need(family: str, plan: Plan, multipliers: int) -> dict[str, int]:
+def serves(plan: Plan, schedule: str) -> bool:
+    """Whether a schedule can execute a plan."""
+    try:
+        make_schedule(plan, schedule, max(FEW))
+    except OptionError:
+        return False
+    return True
+
+
+def need(family: str, plan: Plan, wanted: Configuration) -> dict[str, int]:
     """What a model needs at least, with the nearest measured number of multipliers below."""
-    rows = sizes()[family]
-    nearest = max((n for n in rows if n <= multipliers), default=min(rows))
+    rows = {c.multipliers: n for c, n in sizes()[family].items() if c.schedule == wanted.schedule}
+    nearest = max((n for n in rows if n <= wanted.multipliers), default=min(rows))
     memories = math.ceil(weight_bits(plan) / BRAM_BITS[family])
     return rows[nearest] | {"bram": max(rows[nearest]["bram"], memories)}
+
+
+def configurations(
+    board: Board, plan: Plan, schedule: str | None = None, multipliers: int | None = None
+) -> list[Configuration]:
+    """What could be built, the fastest first: all that was measured, as far as nothing is asked."""
+    known = sizes()[board.family]
+    if multipliers is not None:
+        known = [
+            Configuration(name, multipliers) for name in dict.fromkeys(c.schedule for c in known)
+        ]
+    return [c for c in known if schedule in (None, c.schedule) and serves(plan, c.schedule)]
+
+
+def choose(
+    board: Board, plan: Plan, schedule: str | None = None, multipliers: int | None = None
+) -> Configuration:
+    """The fastest configuration with which a model fits a board, of those that are asked for.
+
+    Raises
+    ------
+    WeftError
+        If it fits with none: what it needs, what there is, and the nearest board that can.
+    """
+    possible = configurations(board, plan, schedule, multipliers)
+    for each in possible:
+        if fits(board, need(board.family, plan, each)):
+            return each
+    least = possible[-1] if possible else Configuration("folded", min(FEW))
+    raise WeftError(refusal(board, plan, need(board.family, plan, least)))
 
 
 def weight_bits(plan: Plan) -> int:
@@ -47,28 +112,6 @@ def weight_bits(plan: Plan) -> int:
     stages = {id(stage): stage for _, stage in plan.stages()}.values()
     values = (getattr(stage, each.name) for stage in stages for each in fields(stage))
     return LEAST_BITS * sum(value.size for value in values if isinstance(value, np.ndarray))
-
-
-def choose(board: Board, plan: Plan) -> int:
-    """The most multipliers with which a model fits a board.
-
-    Raises
-    ------
-    WeftError
-        If it fits with none: what it needs, what there is, and the nearest board that can.
-    """
-    fitting = [n for n in sizes()[board.family] if fits(board, need(board.family, plan, n))]
-    if not fitting:
-        least = need(board.family, plan, min(sizes()[board.family]))
-        raise WeftError(refusal(board, plan, least))
-    return max(fitting)
-
-
-def check(board: Board, plan: Plan, multipliers: int) -> None:
-    """Raise a WeftError if a model does not fit a board with so many multipliers."""
-    wanted = need(board.family, plan, multipliers)
-    if not fits(board, wanted):
-        raise WeftError(refusal(board, plan, wanted))
 
 
 def refusal(board: Board, plan: Plan, wanted: dict[str, int]) -> str:
@@ -82,8 +125,8 @@ def nearest(board: Board, plan: Plan) -> Board | None:
     """The smallest other board that a model fits; of the same family if there is one."""
 
     def fitting(other: Board) -> bool:
-        rows = sizes()[other.family]
-        return any(fits(other, need(other.family, plan, n)) for n in rows)
+        possible = configurations(other, plan)
+        return any(fits(other, need(other.family, plan, each)) for each in possible)
 
     others = [each for each in BOARDS.values() if each is not board and fitting(each)]
     order = {each.name: (each.family != board.family, each.available["lut"]) for each in others}

@@ -13,11 +13,17 @@ from golden.quantize import Options, quantize
 from golden.zoo import load
 
 SIZES = {
-    "xc7": {4: (9000, 3000, 4, 3), 8: (12000, 4000, 8, 3), 64: (30000, 16000, 64, 9)},
-    "ecp5": {4: (14000, 3000, 4, 8), 64: (42000, 16000, 64, 20)},
-    "ice40": {4: (9000, 3000, 4, 16)},
-    "gowin": {4: (9000, 3000, 4, 8)},
-}
+    "xc7": {"folded 64": (30000, 16000, 64, 9), "folded 8": (12000, 4000, 8, 3),
+            "folded 4": (9000, 3000, 4, 3)},
+    "ecp5": {"folded 64": (42000, 16000, 64, 20), "folded 4": (14000, 3000, 4, 8)},
+    "ice40": {"folded 4": (9000, 3000, 4, 16), "serial 8": (5100, 1500, 8, 20)},
+    "gowin": {"folded 4": (9000, 3000, 4, 8), "serial 8": (6000, 1500, 8, 20)},
+}  # fmt: skip
+
+
+def configuration(text: str) -> fit.Configuration:
+    schedule, multipliers = text.split()
+    return fit.Configuration(schedule, int(multipliers))
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +34,31 @@ def plan():
 @pytest.fixture(autouse=True)
 def sizes(monkeypatch):
     names = list(resources.NAMES)
-    rows = {f: {n: dict(zip(names, need, strict=True)) for n, need in of.items()}
+    rows = {f: {configuration(c): dict(zip(names, need, strict=True)) for c, need in of.items()}
             for f, of in SIZES.items()}  # fmt: skip
     monkeypatch.setattr(fit, "sizes", lambda: rows)
 
 
 @pytest.mark.parametrize(
-    ("board", "multipliers"), [("arty", 8), ("arty-100", 64), ("ulx3s", 64), ("orangecrab", 4)]
-)
-def test_the_most_multipliers_that_fit(plan, board, multipliers):
-    assert fit.choose(BOARDS[board], plan) == multipliers
+    ("board", "chosen"),
+    [("arty", "folded 8"), ("arty-100", "folded 64"), ("ulx3s", "folded 64"),
+     ("orangecrab", "folded 4"), ("tangnano9k", "serial 8")],
+)  # fmt: skip
+def test_the_fastest_that_fits(plan, board, chosen):
+    assert fit.choose(BOARDS[board], plan) == configuration(chosen)
+
+
+def test_what_is_asked_for(plan):
+    assert fit.choose(BOARDS["arty"], plan, multipliers=5) == configuration("folded 5")
+    assert fit.choose(BOARDS["tangnano9k"], plan, multipliers=16) == configuration("serial 16")
+    with pytest.raises(WeftError, match="it needs 9,000 look-up tables of 8,640"):
+        fit.choose(BOARDS["tangnano9k"], plan, schedule="folded")
+
+
+def test_a_serial_core_is_chosen_only_if_it_can_execute_the_model():
+    blocks = quantize(load("microgpt"), Options("block"))
+    with pytest.raises(WeftError, match="it needs 9,000 look-up tables of 8,640"):
+        fit.choose(BOARDS["tangnano9k"], blocks)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +66,8 @@ def test_the_most_multipliers_that_fit(plan, board, multipliers):
     [
         (
             "icebreaker",
-            "microgpt does not fit 1BitSquared iCEBreaker: it needs 9,000 look-up tables of 5,280; "
-            "the nearest board that can is BOARD=arty",
+            "microgpt does not fit 1BitSquared iCEBreaker: it needs 5,100 look-up tables of 5,280; "
+            "the nearest board that can is BOARD=tangnano9k",
         ),
         (
             "ulx3s-12",
@@ -62,9 +83,8 @@ def test_a_model_that_fits_with_no_number(plan, board, problem):
 
 
 def test_too_many_multipliers(plan):
-    fit.check(BOARDS["arty"], plan, 8)
     with pytest.raises(WeftError, match="needs 30,000 look-up tables of 20,800; the nearest"):
-        fit.check(BOARDS["arty"], plan, 64)
+        fit.choose(BOARDS["arty"], plan, multipliers=64)
 
 
 def test_weights_that_do_not_fit(plan):
@@ -79,8 +99,8 @@ def test_weights_that_do_not_fit(plan):
 def test_what_is_committed_names_every_family():
     table = json.loads(fit.SIZES.read_text())
     assert set(table["sizes"]) == set(SIZES)
-    assert all(set(n) == set(resources.NAMES) for rows in table["sizes"].values()
-               for n in rows.values())  # fmt: skip
+    needs = [n for of in table["sizes"].values() for rows in of.values() for n in rows.values()]
+    assert all(set(need) == set(resources.NAMES) for need in needs)
 
 
 def test_a_netlist_is_counted(tmp_path):

@@ -17,7 +17,6 @@ from golden import checked
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
 from golden.quantize import Options, quantize
-from golden.schedule import SCHEDULES
 from golden.zoo import load
 from sim.build import BUILD, Target, make_design
 from sim.commands.options import Lanes
@@ -38,7 +37,9 @@ def bitstream(
         checked.whole(least=2, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
     ] = None,
     lanes: Lanes = None,
-    schedule: Annotated[str, checked.choice(of=SCHEDULES, help="How.")] = "folded",
+    schedule: Annotated[
+        str | None, checked.choice(of=fit.FASTEST_FIRST, help="The fastest that fits if none.")
+    ] = None,
     clock: Annotated[
         float | None,
         checked.number(expected=FREQUENCIES, help="In MHz; the board's if none."),
@@ -53,13 +54,12 @@ def bitstream(
         check_writable(folder / name)
     mhz = clock_of(chosen, clock)
     plan = quantize(load(model, checkpoint), Options(numbers))
-    if multipliers is None:
-        multipliers = fit.choose(chosen, plan)
+    way = fit.choose(chosen, plan, schedule, multipliers)
     target = Target(model, checkpoint, numbers, schedule, multipliers=multipliers, lanes=lanes)
     design = make_design(target)
     order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
     made = order.made_mhz
-    print(f"{model} with {multipliers} multipliers on {chosen.title}, {made:g} MHz", flush=True)
+    print(f"{model} ({way}) on {chosen.title}, {made:g} MHz", flush=True)
     if toolchain == "vivado":
         with_vivado(order, folder)
         return
@@ -68,7 +68,7 @@ def bitstream(
     if not fits(chosen, needs):
         raise WeftError(fit.refusal(chosen, plan, needs))
     placed = build.place(order, netlist, CACHE)
-    report = make_report(order, model, multipliers, placed, needs, None)
+    report = make_report(order, model, way.multipliers, placed, needs, None)
     write_json(folder / "timing.json", report)  # of a failure too; the report is of what is there
     product = build.pack(order, placed, CACHE)
     output = folder / product.name

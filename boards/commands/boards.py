@@ -28,7 +28,7 @@ def boards(model: options.Model = options.MODEL) -> None:
         table.add_column(name)
     for name in NAMES.values():
         table.add_column(name, justify="right")
-    table.add_column("fits with", justify="right")
+    table.add_column("fastest that fits", justify="right")
     for board in BOARDS.values():
         counts = [f"{board.available[name]:,}" for name in NAMES]
         mhz = f"{board.clock_mhz:g}"
@@ -37,8 +37,9 @@ def boards(model: options.Model = options.MODEL) -> None:
 
 
 def fitting(board: Board, plan: Plan) -> str:
-    """How many multipliers fit, in words."""
+    """The fastest configuration that fits, in words."""
     try:
-        return str(fit.choose(board, plan))
+        found = fit.choose(board, plan)
     except WeftError:
         return "does not fit"
+    return f"{found.schedule} {found.multipliers}"

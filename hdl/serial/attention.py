@@ -80,7 +80,7 @@ class Attention:
                 self.block.eq(0), self.dim.eq(0), self.opens.eq(1),
                 steps.write.eq(steps.shape.scores),
                 *steps.set(a=A.VALUE, b=B.FACTOR, shift=steps.row.score, held=Held.SCORE,
-                           rounding=Rounding.EVEN, store=1),
+                           rounding=Rounding.EVEN, store=1, race=1),
             ]  # fmt: skip
             m.next = "SCORE"
         with m.State("SCORE"):
@@ -125,7 +125,8 @@ class Attention:
         with m.State("WEIGHTS"):
             m.d.sync += [
                 steps.read.eq(steps.shape.scores), steps.write.eq(steps.shape.scores),
-                self.slot.eq(0), self.total.eq(0), *steps.ask(Function.EXP2), *steps.set(store=1),
+                self.slot.eq(0), self.total.eq(0),
+                *steps.ask(Function.EXP2), *steps.set(store=1, race=0),
             ]  # fmt: skip
             m.next = "WEIGHT_READ"
         with m.State("WEIGHT_READ"):

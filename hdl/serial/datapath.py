@@ -71,7 +71,11 @@ TABLE_BITS = tables.gumbel().index_bits + tables.gumbel().low_bits
 
 
 def settings_layout() -> data.StructLayout:
-    """What stays for many cycles; see Datapath."""
+    """What stays for many cycles.
+
+    a, b, factor: of the products.  shift, rounding, held, relu: of answers.  store: they are
+    written.  race: they are compared with the peak, not the values.  function: of look-ups.
+    """
     return data.StructLayout(
         {
             "a": A,
@@ -82,6 +86,7 @@ def settings_layout() -> data.StructLayout:
             "held": Held,
             "relu": 1,
             "store": 1,
+            "race": 1,
             "function": Function,
         }
     )
@@ -100,8 +105,7 @@ class Datapath(wiring.Component):
     load, loaded: the first sum is replaced; double: it is doubled.
     at: what the table is asked for; stable from ``take`` until the product has come.
     settings: see settings_layout; they count for what passes their place in the pipeline.
-    race: compare the answer with the peak, not the value.  compare, best: the peak becomes the
-    answer if it is larger, or in any case.
+    compare, best: the peak becomes the answer if it is larger, or in any case.
     value: that was read a cycle ago.  total: the first sum.  answer, emitted: see above.
     below: from the peak down to the value or the answer; above: they are larger than the peak.
     saturated: an answer was held.
@@ -142,7 +146,6 @@ class Datapath(wiring.Component):
                 "double": In(1),
                 "at": In(TABLE_BITS),
                 "settings": In(settings_layout()),
-                "race": In(1),
                 "compare": In(1),
                 "best": In(1),
                 "mul": Out(mac.Multiply(shape.rows)),
@@ -317,7 +320,7 @@ class Datapath(wiring.Component):
         """The peak of scores, or of the race for the next token."""
         peak = Signal(signed(WORD))
         m.d.comb += [
-            self.below.eq(peak - Mux(self.race, self.answer, self.value)),
+            self.below.eq(peak - Mux(self.settings.race, self.answer, self.value)),
             self.above.eq(self.below < 0),
         ]
         with m.If(self.compare & (self.best | self.above)):

@@ -87,7 +87,7 @@ class Sample:
         greedy = self.scale == 0
         kept = tables.GUMBEL_SEGMENT_BITS + tables.GUMBEL_LOW_BITS
         with m.State("SAMPLE"):
-            m.d.sync += [steps.leading.eq(OCTAVES), *steps.set(store=0)]
+            m.d.sync += [steps.leading.eq(OCTAVES), *steps.set(store=0, race=1)]
             word, side = words.o.p[:-1], words.o.p[-1]
             z = Cat(Const(1, 1), word ^ side.replicate(WORD - 1))
             with m.If(greedy):

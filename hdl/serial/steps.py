@@ -23,6 +23,7 @@ RESTING = {
     "held": Held.ELEMENT,
     "relu": 0,
     "store": 1,
+    "race": 0,
 }
 """Settings with which a stage begins."""
 

@@ -116,7 +116,6 @@ class Serial(wiring.Component):
             m.d.sync += steps.write.eq(steps.write + 1)
         racing = sample.racing & path.emitted
         m.d.comb += [
-            path.race.eq(attention.scored | sample.racing),
             path.compare.eq((attention.scored & path.emitted) | racing),
             path.best.eq(Mux(sample.racing, steps.i == 0, attention.opens)),
             self.busy.eq(~machine.ongoing("IDLE") & ~machine.ongoing("ANSWER_OUT")),
