@@ -55,7 +55,9 @@ def bitstream(
     mhz = clock_of(chosen, clock)
     plan = quantize(load(model, checkpoint), Options(numbers))
     way = fit.choose(chosen, plan, schedule, multipliers)
-    target = Target(model, checkpoint, numbers, schedule, multipliers=multipliers, lanes=lanes)
+    target = Target(
+        model, checkpoint, numbers, way.schedule, multipliers=way.multipliers, lanes=lanes
+    )
     design = make_design(target)
     order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
     made = order.made_mhz
