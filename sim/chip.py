@@ -97,6 +97,12 @@ class ChipPort:
             raise Died(f"the simulated chip died{process.ended(status)}: {said}") from None
 
 
+def identity(design: Design) -> tuple[bytes, tuple[int, int, int]]:
+    """What every device says of itself: first bytes of its plan's digest, and Weft's version."""
+    major, minor, patch = map(int, VERSION.split("."))
+    return bytes.fromhex(design.plan.digest())[:8], (major, minor, patch)
+
+
 def build(design: Design, folder: Path = CACHE, quick: bool = False) -> Simulation:
     """The program that is the chip, compiled or found in the cache; ``quick``: for few cycles."""
 
@@ -117,7 +123,8 @@ def running(design: Design, simulation: Simulation) -> Iterator[Link]:
     """
     with tempfile.TemporaryDirectory(prefix="weft-chip-") as name:
         folder = Path(name)
-        image = {**design.loaded(), tally.MEMORY: _replies(design)}
+        own = replies(design.plan, design.schedule.streams, CLOCK_HZ, *identity(design))
+        image = {**design.loaded(), tally.MEMORY: own}
         write_image(image, simulation.design.memories, folder)
         command, log = [simulation.program(None).resolve(), CLOCK_HZ // BAUD], folder / "log.txt"
         with _terminal() as (chip_end, port), log.open("wb") as file:
@@ -137,9 +144,3 @@ def _terminal() -> Iterator[tuple[BinaryIO, SerialPort]]:
             port = SerialPort(lambda: name, BAUD)
         with closing(port):
             yield chip_end, port
-
-
-def _replies(design: Design) -> list[int]:
-    version = tuple(int(part) for part in VERSION.split("."))
-    digest = bytes.fromhex(design.plan.digest())[:8]
-    return replies(design.plan, design.schedule.streams, CLOCK_HZ, digest, version)
