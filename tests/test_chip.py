@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from golden.generate import Request
-from golden.zoo import load
 from hdl.memory import verilog_name
 from sim import chip
 from sim.build import Target
@@ -18,10 +17,10 @@ from sim.measure import cycles, measure
 from sim.mismatch import Mismatch
 from sim.report import cycles_per_token, make_report
 from sim.workload import Sampling, make_requests
-from tests.models import CACHE, design, simulate
+from tests.models import CACHE, design, microgpt, simulate
 from tests.random_models import BASE
 
-MADE = design(load("microgpt"), multipliers=8)
+MADE = microgpt()
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +41,11 @@ def simulator(link):
 def test_a_chip_counts_what_make_sim_reports(tmp_path):
     """Exactly, though the chip's tokens wait for the UART ten times as long as they take."""
     requests = make_requests(MADE.checkpoint, Sampling(), NAMES)
-    outcome = simulate(MADE, requests, tmp_path)
-    report = make_report(Target(multipliers=8), MADE, "verilator", Sampling(), requests, outcome)
+    outcome = simulate(MADE, requests, tmp_path, quick=False)
+    report = make_report(Target(), MADE, "verilator", Sampling(), requests, outcome)
     assert measure(MADE, CACHE, quick=True) == report["cycles_per_token"]
     other = [replace(request, seed=request.seed + 1) for request in requests]
-    outcome = simulate(MADE, other, tmp_path)
+    outcome = simulate(MADE, other, tmp_path, quick=False)
     assert measure(MADE, CACHE, quick=True) != cycles_per_token(
         [token["cycles"] for _, token in outcome.tokens]
     )
@@ -60,7 +59,7 @@ def test_what_a_chip_says_of_itself(link):
 
 def test_a_chip_with_other_weights_is_seen(built):
     """One program serves all weights of a shape, and what they sample is compared."""
-    other = design(BASE, multipliers=8)
+    other = design(BASE, multipliers=64)
     with chip.running(other, built) as link:
         assert other.plan.digest().startswith(link.hello().digest)
         requests = make_requests(MADE.checkpoint, Sampling(), 2)
