@@ -10,7 +10,7 @@ from amaranth.build.plat import Platform
 
 @dataclass(frozen=True)
 class Bridge:
-    """The USB chip that carries the UART: its ids, and which of its interfaces if it has several."""
+    """The USB chip that carries a UART: its ids, and which of its interfaces if it has several."""
 
     vendor: int
     product: int

@@ -15,6 +15,7 @@ BAUD = 1_000_000
 
 def soc(design: Design) -> Callable[[float], Soc]:
     """Makes the gateware of a design, from the frequency of its clock in MHz."""
+
     def make(mhz: float) -> Soc:
         core = design.core(Memories(design.image), observe=False)
         return Soc(core, round(mhz * 1e6), BAUD, *identity(design))

@@ -35,8 +35,8 @@ CLOCK_HZ = 100_000_000
 """Assumed: simulated time has no other relation to seconds."""
 
 BAUD = CLOCK_HZ // LEAST_CYCLES
-"""The fastest that the gateware takes: of the UART the least is simulated.  What the hardware counts
-for a token does not depend on it."""
+"""The fastest that the gateware takes: a byte costs the fewest cycles to simulate.  What the hardware
+counts for a token does not depend on it."""
 
 TIMEOUT, TOKEN_TIMEOUT = 30.0, 300.0
 """Seconds for a reply and for a token of a large model, on a busy machine."""
@@ -127,20 +127,22 @@ def running(design: Design, simulation: Simulation) -> Iterator[Link]:
         image = {**design.loaded(), tally.MEMORY: own}
         write_image(image, simulation.design.memories, folder)
         command, log = [simulation.program(None).resolve(), CLOCK_HZ // BAUD], folder / "log.txt"
-        with _terminal() as (chip_end, port), log.open("wb") as file:
-            with process.started(command, folder, file, file, chip_end) as simulator:
-                chip_end.close()  # so that the terminal ends when the simulator does
-                yield Link(ChipPort(port, simulator, log), TIMEOUT, TOKEN_TIMEOUT)
+        with (
+            _terminal() as (chip_end, port),
+            log.open("wb") as file,
+            process.started(command, folder, file, file, chip_end) as simulator,
+        ):
+            chip_end.close()  # so that the terminal ends when the simulator does
+            yield Link(ChipPort(port, simulator, log), TIMEOUT, TOKEN_TIMEOUT)
 
 
 @contextmanager
 def _terminal() -> Iterator[tuple[BinaryIO, SerialPort]]:
     """A new pseudo-terminal: the chip's end, and the host's."""
-    ends = (open(end, mode, buffering=0) for end, mode in zip(os.openpty(), ("wb", "rb")))
-    chip_end, host_end = ends
-    with chip_end:
-        with host_end:
-            name = os.ttyname(host_end.fileno())
+    ends = os.openpty()
+    with os.fdopen(ends[0], "wb", buffering=0) as chip_end:
+        with os.fdopen(ends[1], "rb", buffering=0):
+            name = os.ttyname(ends[1])
             port = SerialPort(lambda: name, BAUD)
         with closing(port):
             yield chip_end, port

@@ -1,4 +1,4 @@
-"""The conversation: what is said, what it costs, and what happens when the link or a person fails."""
+"""The conversation: what is said, what it costs, and what happens when link or person fail."""
 
 import io
 import re

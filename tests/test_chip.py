@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -82,19 +83,19 @@ def test_abort_and_go_on(link):
 def test_a_chip_that_dies_is_told_in_one_sentence(link):
     link.hello()
     simulator(link).kill()
+    simulator(link).wait()
     with pytest.raises(chip.Died, match=r"^the simulated chip died \(signal SIGKILL\): it said "):
-        for _ in range(2):
-            link.hello()
+        link.hello()
 
 
 @pytest.mark.parametrize("how", [None, KeyboardInterrupt, ValueError])
 def test_nothing_is_left_behind(built, how):
-    with pytest.raises(how or ZeroDivisionError):
-        with chip.running(MADE, built) as link:
-            link.hello()
-            process = simulator(link)
-            assert process.poll() is None
-            raise (how or ZeroDivisionError)
+    with suppress(*filter(None, [how])), chip.running(MADE, built) as link:
+        link.hello()
+        process = simulator(link)
+        assert process.poll() is None
+        if how:
+            raise how
     assert process.poll() is not None
 
 

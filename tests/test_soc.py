@@ -26,9 +26,10 @@ DIGEST = bytes(range(8))
 class Wires:
     """A port into a simulation; it has its own clock, which may be wrong by ``skew``."""
 
-    def __init__(self, skew=1.0, core=None, **options):
-        self.dut = Soc(core or HostCore(**options), CLOCK, BAUD, DIGEST, (1, 2, 3), max_prompt=20)
-        self.bit = skew / BAUD
+    def __init__(self, skew=1.0, core=None, cycles=CLOCK // BAUD, **options):
+        core = core or HostCore(**options)
+        self.dut = Soc(core, CLOCK, CLOCK / cycles, DIGEST, (1, 2, 3), max_prompt=20)
+        self.bit = skew * cycles / CLOCK
         self.sim = Simulator(self.dut)
         self.sim.add_clock(1 / CLOCK)
         self.sim.add_testbench(self._send, background=True)
@@ -95,6 +96,15 @@ def test_a_conversation(skew):
     assert counters["token_cycles"] == sum(t.cycles for t in tokens)
     assert counters["framing_errors"] == counters["bad_crc"] == 0
     assert 0 < wires.now * CLOCK - counters["cycles"] < 20_000
+
+
+@pytest.mark.parametrize("cycles", [8, 9, 50])
+def test_a_slow_uart_costs_no_cycles(cycles):
+    """Tokens wait for their frames: a bit takes longer than a token."""
+    wires = Wires(core=HostCore(latency=6), cycles=cycles)
+    tokens = list(wires.link(token_timeout=1).generate(Request((1, 2), 14)))
+    assert len(tokens) == 14
+    assert {token.cycles for token in tokens} == {7}
 
 
 @pytest.mark.slow

@@ -81,7 +81,7 @@ class Chat:
         return device
 
     def converse(self, lines: Iterable[str], patient: bool) -> None:
-        """Answer every line; ``patient``: a line that goes wrong is told, and the next one comes."""
+        """Answer every line; ``patient``: one that goes wrong is told, and the next one comes."""
         for line in lines:
             try:
                 self.hear(line.strip())
@@ -116,9 +116,7 @@ class Chat:
 
         Ctrl-C and a broken link end the sequence on the device as well.
         """
-        requests = make_requests(
-            self.checkpoint, self.sampling, self.names, beginning, self.tokens
-        )
+        requests = make_requests(self.checkpoint, self.sampling, self.names, beginning, self.tokens)
         shift = self._sequence
         requests = [replace(each, sequence=each.sequence + shift) for each in requests]
         self._sequence += len(requests)
@@ -126,8 +124,7 @@ class Chat:
             self.meet()
         voice = Voice(tokenizer_for(self.checkpoint), requests, streams=1)
         spoken: list[Token] = []
-        before = self.link.counters() if self.simulated else {}
-        began = time.monotonic()
+        began = self._moment() if self.simulated else ()
         try:
             for request in requests:
                 for token in self.link.generate(request):
@@ -139,11 +136,14 @@ class Chat:
             if isinstance(error, KeyboardInterrupt):
                 self.meet()
             raise
-        seconds = time.monotonic() - began
         self._show_cost(spoken)
         if self.simulated:
-            speed = (self.link.counters()["cycles"] - before["cycles"]) / seconds
-            _note(f"simulated at {speed:,.0f} cycles a second")
+            cycles, seconds = (now - then for now, then in zip(self._moment(), began, strict=True))
+            _note(f"simulated at {cycles / seconds:,.0f} cycles a second")
+
+    def _moment(self) -> tuple[int, float]:
+        """The time in the device's cycles, and in seconds."""
+        return self.link.counters()["cycles"], time.monotonic()
 
     def _show_cost(self, spoken: list[Token]) -> None:
         cycles = [token.cycles for token in spoken]

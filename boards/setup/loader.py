@@ -19,7 +19,7 @@ WRAPPER = """\
 # {cli} with the libraries unpacked beside this file.
 here=$(dirname "$(readlink -f "$0")")
 for folder in "$here"/root/usr/lib/*-linux-* "$here"/root/lib/*-linux-*; do
-    LD_LIBRARY_PATH="$folder${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
+    [ -d "$folder" ] && LD_LIBRARY_PATH="$folder${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
 done
 export LD_LIBRARY_PATH
 exec "$here/{cli}" "$@"

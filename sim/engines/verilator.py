@@ -57,9 +57,8 @@ class Simulation:
 
     def program(self, trace: str | None) -> Path:
         """The program; those that can write waveforms are built when one is first asked for."""
-        name = cache.digest(
-            self._generated.text, self._main.read_bytes(), OPTIONS, self._options, trace, _versions()
-        )
+        text, main = self._generated.text, self._main.read_bytes()
+        name = cache.digest(text, main, OPTIONS, self._options, trace, _versions())
         what = "compiling the simulation with Verilator"
         what += f" (for {trace.upper()} waveforms)" if trace else ""
         folder = self._folder / "verilator"
