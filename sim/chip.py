@@ -35,7 +35,7 @@ CLOCK_HZ = 100_000_000
 """Assumed: simulated time has no other relation to seconds."""
 
 BAUD = CLOCK_HZ // LEAST_CYCLES
-"""The fastest that the gateware takes: a byte costs the fewest cycles to simulate.  What the hardware
+"""The fastest that the gateware takes: a byte costs the fewest cycles to simulate.  What hardware
 counts for a token does not depend on it."""
 
 TIMEOUT, TOKEN_TIMEOUT = 30.0, 300.0
