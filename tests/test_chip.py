@@ -1,12 +1,15 @@
 """sim/chip.py and sim/measure.py: a whole chip behind its UART, and what it counts."""
 
 import os
+import random
 import subprocess
 import time
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from golden.generate import Request
 from hdl.memory import verilog_name
@@ -18,6 +21,7 @@ from sim.measure import cycles, measure
 from sim.mismatch import Mismatch
 from sim.report import cycles_per_token, make_report
 from sim.workload import Sampling, make_requests
+from tests.mangled import mangled
 from tests.models import CACHE, design, microgpt, simulate
 from tests.random_models import BASE
 
@@ -78,6 +82,30 @@ def test_abort_and_go_on(link):
     again = list(link.generate(request))
     assert again[:2] == first
     assert len(again) > len(first)
+
+
+@pytest.fixture(scope="module")
+def lasting(built):
+    """A chip that serves many examples."""
+    with chip.running(MADE, built) as link:
+        link._timeout = 1.0
+        yield link
+
+
+@given(st.integers(0, 1 << 32))
+@settings(max_examples=20, deadline=None)
+def test_a_good_request_after_anything(lasting, seed):
+    """Over the wire: cut, changed, long, nested and senseless frames never wedge it."""
+    rng = random.Random(seed)
+    port = lasting._port
+    lasting.hello()
+    port.write(b"".join(mangled(rng, room=100) for _ in range(3)))
+    while port.read(0.02):
+        pass
+    assert MADE.plan.digest().startswith(lasting.hello().digest)
+    lasting.abort()
+    request = make_requests(MADE.checkpoint, Sampling(seed=seed % (1 << 32)), 1)[0]
+    assert len(list(cycles(lasting, MADE, [request]))) > 0
 
 
 def test_a_chip_that_dies_is_told_in_one_sentence(link):
