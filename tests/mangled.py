@@ -6,8 +6,11 @@ from golden.protocol import ESCAPE, FLAG, Frame, encode
 
 
 def mangled(rng: random.Random, room: int) -> bytes:
-    """Bytes that went wrong in one of many ways, with nothing to say where a frame ends."""
-    good = encode(Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(rng.randrange(room))))
+    """Bytes that went wrong in one of many ways, with nothing to say where a frame ends.
+
+    Frames that are whole have numbers below 128.
+    """
+    good = encode(Frame(rng.randrange(256), rng.randrange(128), rng.randbytes(rng.randrange(room))))
     cut = rng.randrange(len(good))
     other = encode(Frame(2, 3, rng.randbytes(5)))
     flipped = bytearray(good)
