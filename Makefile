@@ -8,9 +8,9 @@ JOBS ?= auto
 # `make help` says.
 option.MODEL       := --model        # preset: microgpt, ailang; default microgpt
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
-option.NAMES       := --names        # how many names (texts); default 20, for wave 1, for accuracy 1000
+option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
-option.PROMPT      := --prompt       # text to go on from; default empty
+option.PROMPT      := --prompt       # text to go on from; default empty, for chat what is typed
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
 option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
 option.ENGINE      := --engine       # verilator, icarus, amaranth; default verilator
@@ -27,7 +27,8 @@ option.CYCLES      := --cycles       # how many cycles to show; default: three t
 option.DATA        := --data         # text file, one name a line; default: the names in golden/data
 option.STEPS       := --steps        # training steps; default 20000
 option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default xc7
-option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty
+option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty, for chat a simulated chip
+option.PORT        := --port         # serial port of a board; default: that of its USB chip
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md
@@ -41,6 +42,8 @@ options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
 options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT
 options.bitstream := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK SEED TOOLCHAIN
 options.boards   := MODEL
+options.program  := BOARD MODEL
+options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
 options.results  := OUTPUT
 options.train    := DATA STEPS SEED OUTPUT
 options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
@@ -66,6 +69,11 @@ boards: setup ## list the boards, and what fits on each
 	$(call cli,boards boards)
 bitstream: setup ## make a bitstream for a board; sets the tools up on first use; writes build/boards/<board>/<model>
 	$(call cli,boards bitstream)
+
+program: setup ## load the last bitstream into a board; sets openFPGALoader up on first use
+	$(call cli,boards program)
+chat: setup ## talk to a board over its serial port; without BOARD and PORT, to a simulated chip through its UART
+	$(call cli,boards chat)
 
 ##@ Models
 train: setup ## train microgpt on a list of names; writes a checkpoint and its loss curve
@@ -135,5 +143,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format graph help lint lock program results setup sim test test-boards test-slow train verilog wave
 .NOTPARALLEL:

@@ -2,13 +2,14 @@
 
 from amaranth_boards.arty_a7 import ArtyA7_35Platform, ArtyA7_100Platform
 
-from boards.board import Board
+from boards.board import FT2232H, Board
 
 COMMON = {
     "family": "xc7",
     "clock_mhz": 100,
     "leds": {"alive": ("led", 0), "busy": ("led", 1), "error": ("led", 2)},
     "reset": "rst",
+    "bridge": FT2232H,
 }
 
 BOARDS = (
@@ -18,6 +19,7 @@ BOARDS = (
         platform=ArtyA7_35Platform,
         device="xc7a35tcsg324-1",
         place=("--chipdb", "chipdb-xc7a50t.bin", "--device", "xc7a35tcsg324-1"),
+        loader="arty_a7_35t",
         available={"lut": 20800, "ff": 41600, "dsp": 90, "bram": 50},
         **COMMON,
     ),
@@ -27,6 +29,7 @@ BOARDS = (
         platform=ArtyA7_100Platform,
         device="xc7a100tcsg324-1",
         place=("--chipdb", "chipdb-xc7a100t.bin", "--device", "xc7a100tcsg324-1"),
+        loader="arty_a7_100t",
         available={"lut": 63400, "ff": 126800, "dsp": 240, "bram": 135},
         **COMMON,
     ),

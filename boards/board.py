@@ -9,6 +9,21 @@ from amaranth.build.plat import Platform
 
 
 @dataclass(frozen=True)
+class Bridge:
+    """The USB chip that carries a UART: its ids, and which of its interfaces if it has several."""
+
+    vendor: int
+    product: int
+    interface: int | None = None
+
+
+FT2232H = Bridge(0x0403, 0x6010, interface=1)
+"""Or what says that it is one. Interface 0 is for JTAG or the flash."""
+
+FT231X = Bridge(0x0403, 0x6015)
+
+
+@dataclass(frozen=True)
 class Board:
     """A board.
 
@@ -23,6 +38,8 @@ class Board:
     leds: what is shown (alive, busy, error) -> resource, its number and its part.
     resources: that amaranth-boards does not name.
     reset: resource of a reset button.
+    bridge: carries the UART, if the board has one.
+    loader: what openFPGALoader calls the board.
     """
 
     name: str
@@ -34,8 +51,10 @@ class Board:
     clock_mhz: float
     available: dict[str, int]
     leds: dict[str, tuple]
+    loader: str
     resources: tuple[Resource, ...] = ()
     reset: str | None = None
+    bridge: Bridge | None = None
 
     @property
     def crystal_mhz(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hdl.memory import Memories
 from hdl.soc import Soc
 from sim.build import Design
-from sim.report import VERSION
+from sim.chip import identity
 
 BAUD = 1_000_000
 """Of the link: every board's clock is a multiple of it, and its USB bridge can do it."""
@@ -15,12 +15,10 @@ BAUD = 1_000_000
 
 def soc(design: Design) -> Callable[[float], Soc]:
     """Makes the gateware of a design, from the frequency of its clock in MHz."""
-    digest = bytes.fromhex(design.plan.digest())[:8]
-    version = tuple(int(part) for part in VERSION.split("."))
 
     def make(mhz: float) -> Soc:
         core = design.core(Memories(design.image), observe=False)
-        return Soc(core, round(mhz * 1e6), BAUD, digest, version)
+        return Soc(core, round(mhz * 1e6), BAUD, *identity(design))
 
     return make
 

@@ -2,7 +2,7 @@
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from boards.board import Board
+from boards.board import FT2232H, Board
 
 BOARDS = (
     Board(
@@ -15,5 +15,7 @@ BOARDS = (
         clock_mhz=24,
         available={"lut": 5280, "ff": 5280, "dsp": 8, "bram": 30},
         leds={"alive": ("led_g", 0), "error": ("led_r", 0)},
+        bridge=FT2232H,
+        loader="ice40_generic",
     ),
 )

@@ -1,4 +1,4 @@
-"""OrangeCrab r0.2 with a Lattice ECP5-25F or -85F; the UART is on the pins 0 (rx) and 1 (tx)."""
+"""OrangeCrab r0.2 with a Lattice ECP5-25F or -85F; a UART adapter goes to pins 0 (rx), 1 (tx)."""
 
 from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform, OrangeCrabR0_2_85FPlatform
@@ -10,6 +10,7 @@ PINS = Attrs(IO_TYPE="LVCMOS33")
 LEDS = {"alive": "g", "busy": "b", "error": "r"}
 COMMON = {
     "family": "ecp5",
+    "loader": "orangeCrab",
     "clock_mhz": 48,
     "leds": {led: ("rgb_led", 0, colour) for led, colour in LEDS.items()},
     "resources": (UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=PINS),),

@@ -2,7 +2,7 @@
 
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
-from boards.board import Board
+from boards.board import FT2232H, Board
 
 BOARDS = (
     Board(
@@ -15,5 +15,7 @@ BOARDS = (
         clock_mhz=27,
         available={"lut": 8640, "ff": 6480, "dsp": 20, "bram": 26},
         leds={"alive": ("led", 0), "busy": ("led", 1), "error": ("led", 2)},
+        bridge=FT2232H,
+        loader="tangnano9k",
     ),
 )

@@ -7,12 +7,14 @@ from amaranth_boards.ulx3s import (
     ULX3S_85F_Platform,
 )
 
-from boards.board import Board
+from boards.board import FT231X, Board
 
 COMMON = {
     "family": "ecp5",
     "clock_mhz": 100,
     "leds": {"alive": ("led", 0), "busy": ("led", 1), "error": ("led", 2)},
+    "bridge": FT231X,
+    "loader": "ulx3s",
 }
 PACKAGE = ("--package", "CABGA381", "--speed", "6")
 

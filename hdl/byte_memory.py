@@ -16,6 +16,7 @@ class ByteMemory(wiring.Component):
     Parameters
     ----------
     address_bits: of the memory.  readers: how many ports read.  init: first bytes; the rest is 0.
+    name: of the memory; simulations load one that is called as hdl.memory.verilog_name says.
 
     Members
     -------
@@ -23,7 +24,9 @@ class ByteMemory(wiring.Component):
     reads: addresses.  answers: the bytes there, a cycle later.
     """
 
-    def __init__(self, address_bits: int, readers: int = 1, init: Iterable[int] = ()):
+    def __init__(self, address_bits: int, readers: int = 1, init: Iterable[int] = (),
+                 name: str = "memory"):  # fmt: skip
+        self._name = name
         # Yosys looks at the attribute when it makes a synchronous port of a register behind memory.
         self._memory = memory.Memory(
             shape=8, depth=1 << address_bits, init=init, attrs={"no_rw_check": 1}
@@ -40,7 +43,7 @@ class ByteMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = words = self._memory
+        m.submodules[self._name] = words = self._memory
         port = words.write_port()
         m.d.comb += [port.addr.eq(self.address), port.data.eq(self.data), port.en.eq(self.write)]
         for address, answer in zip(self.reads, self.answers, strict=True):

@@ -26,6 +26,14 @@ PAYLOADS = {
 """Where in the tally's memory the payload of a reply is, and its fields."""
 
 
+def hello_payload(streams: int, n_vocab: int, n_ctx: int | None, max_prompt: int,
+                  known: dict) -> bytes:  # fmt: skip
+    """The payload of the reply to HELLO; OverflowError if a value does not fit it."""
+    values = {"protocol": protocol.VERSION, "n_vocab": n_vocab, "n_ctx": n_ctx or 0,
+              "streams": streams, "max_prompt": max_prompt, **known}  # fmt: skip
+    return protocol.pack(protocol.HELLO, values)
+
+
 class Host(wiring.Component):
     """Between bytes and the core's ``requests`` and ``tokens``.
 
@@ -63,17 +71,7 @@ class Host(wiring.Component):
                  max_prompt: int):  # fmt: skip
         self._streams = streams
         bits = length_bits(max_prompt)
-        self._hello = protocol.pack(
-            protocol.HELLO,
-            {
-                "protocol": protocol.VERSION,
-                "n_vocab": n_vocab,
-                "n_ctx": n_ctx or 0,
-                "streams": streams,
-                "max_prompt": max_prompt,
-                **hello,
-            },
-        )
+        self._hello = hello_payload(streams, n_vocab, n_ctx, max_prompt, hello)
         self._deframer, self._prompt = Deframer(bits), Prompt(n_vocab, n_ctx, bits)
         super().__init__(
             {

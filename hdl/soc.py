@@ -4,11 +4,29 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.host import Host
+from hdl import tally
+from hdl.host import Host, hello_payload
 from hdl.uart import Receiver, Transmitter, bit_cycles
 
 MAX_PROMPT = 64
 """Tokens that a prompt can have, if the board says nothing else."""
+
+
+def replies(plan, streams: int, clock_hz: int, digest: bytes, gateware: tuple[int, int, int],
+            max_prompt: int = MAX_PROMPT) -> list[int]:  # fmt: skip
+    """The words of the memory hdl.tally.MEMORY, all that depends on a device's own values."""
+    known = _known(clock_hz, digest, gateware)
+    return tally.contents(hello_payload(streams, plan.n_vocab, plan.n_ctx, max_prompt, known))
+
+
+def _known(clock_hz: int, digest: bytes, gateware: tuple[int, int, int]) -> dict[str, int]:
+    """What only the board knows of the reply to HELLO."""
+    major, minor, patch = gateware
+    return {
+        "clock_hz": clock_hz,
+        "digest": int.from_bytes(digest, "little"),
+        "gateware": patch | minor << 8 | major << 16,
+    }
 
 
 class Soc(wiring.Component):
@@ -41,15 +59,9 @@ class Soc(wiring.Component):
                  gateware: tuple[int, int, int], max_prompt: int = MAX_PROMPT):  # fmt: skip
         self._core = core
         self._cycles = bit_cycles(clock_hz, baud)
-        major, minor, patch = gateware
-        hello = {
-            "clock_hz": clock_hz,
-            "digest": int.from_bytes(digest, "little"),
-            "gateware": patch | minor << 8 | major << 16,
-        }
-        plan = core.plan
+        plan, known = core.plan, _known(clock_hz, digest, gateware)
         self._host = Host(
-            core.schedule.streams, core.tags, plan.n_vocab, plan.n_ctx, hello, max_prompt
+            core.schedule.streams, core.tags, plan.n_vocab, plan.n_ctx, known, max_prompt
         )
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1), "alive": Out(1), "busy": Out(1), "error": Out(1)}

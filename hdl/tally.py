@@ -12,16 +12,28 @@ from golden import protocol
 from golden.protocol import Refusal
 from hdl.byte_memory import ByteMemory
 from hdl.frames import layout
+from hdl.memory import verilog_name
 
 ADDRESS_BITS = 8
 ROUND = 256
 """Cycles of a round: 64 bytes, twice, two cycles each."""
+
+MEMORY, MEMORY_SHAPE = "host.replies", (8, 1 << ADDRESS_BITS)
+"""Name, width and depth: a simulation loads it like the memories of the core."""
 
 LIVE, SNAPSHOT, HELLO, ERROR = 0, 64, 128, 192
 """Where what begins: the live counters, their copy, the reply to HELLO, refusals (one a byte)."""
 
 TOKEN = LIVE + protocol.size(protocol.COUNTERS) - protocol.TOKEN["cycles"]
 """The payload of a TOKEN begins with the last counter: the cycles of the last token."""
+
+
+def contents(hello: bytes) -> list[int]:
+    """The memory's first bytes, for a payload of the reply to HELLO."""
+    refusals = [0] * (max(Refusal) + 1)
+    for refusal in Refusal:
+        refusals[refusal] = refusal
+    return [*bytes(HELLO), *hello.ljust(ERROR - HELLO, b"\0"), *refusals]
 
 
 def _words() -> dict[str, int]:
@@ -64,7 +76,7 @@ class Tally(wiring.Component):
     """
 
     def __init__(self, hello: bytes):
-        self._init = self._contents(hello)
+        self._init = contents(hello)
         super().__init__(
             {
                 "token": In(layout(protocol.TOKEN)),
@@ -78,13 +90,6 @@ class Tally(wiring.Component):
                 "beat": Out(1),
             }
         )
-
-    @staticmethod
-    def _contents(hello: bytes) -> list[int]:
-        refusals = [0] * (max(Refusal) + 1)
-        for refusal in Refusal:
-            refusals[refusal] = refusal
-        return [*bytes(HELLO), *hello.ljust(ERROR - HELLO, b"\0"), *refusals]
 
     def elaborate(self, platform):
         m = Module()
@@ -101,7 +106,7 @@ class Tally(wiring.Component):
             self.told.eq(taking & (step == ROUND - 1)),
             self.copied.eq(copying & (step == ROUND // 2 - 1)),
         ]
-        m.submodules.bytes = words = ByteMemory(ADDRESS_BITS, 2, self._init)
+        m.submodules.bytes = words = ByteMemory(ADDRESS_BITS, 2, self._init, verilog_name(MEMORY))
         old, given = Signal(8), self._given(m, at)
         total = self._add(m, at, old, given, taking)
         store = taking & self._wins(m, at, total)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -91,7 +91,7 @@ class Link:
         number = self._send(Type.GENERATE, request_payload(request))
         self._tokens[number] = []
         try:
-            self._reply(Type.GENERATE, number, self._timeout)
+            self._reply(Type.GENERATE, [number], self._timeout)
         except LinkError:
             del self._tokens[number]
             raise
@@ -116,14 +116,13 @@ class Link:
             del self._tokens[number]
 
     def _repeat(self, kind: Type, timeout: float) -> Frame:
-        """Ask until there is an answer; only for what may be repeated."""
-        for _ in range(TRIES - 1):
+        """Ask until there is an answer, to whichever try; only for what may be repeated."""
+        numbers = [self._send(kind)]
+        while len(numbers) < TRIES:
             with suppress(NoReply):
-                return self._ask(kind, timeout)
-        return self._ask(kind, timeout)
-
-    def _ask(self, kind: Type, timeout: float) -> Frame:
-        return self._reply(kind, self._send(kind), timeout)
+                return self._reply(kind, numbers, timeout)
+            numbers.append(self._send(kind))
+        return self._reply(kind, numbers, timeout, patient=True)
 
     def _send(self, kind: Type, payload: bytes = b"") -> int:
         """Send a request; answers its number, which no other has that still waits for something."""
@@ -133,23 +132,25 @@ class Link:
             self._port.write(protocol.encode(Frame(kind, self._number, payload)))
         return self._number
 
-    def _reply(self, kind: Type, number: int, timeout: float) -> Frame | None:
-        """The reply to a request; None if only its tokens came.  Other replies came too late.
+    def _reply(
+        self, kind: Type, numbers: Sequence[int], timeout: float, patient: bool = False
+    ) -> Frame | None:
+        """The reply to a request, sent under ``numbers``; None if only its tokens came.
 
         An ERROR without a number may be the echo of noise: what can be repeated is, at once; a
-        GENERATE may have been accepted nevertheless.
+        GENERATE may have been accepted nevertheless.  ``patient``: such an ERROR is passed over.
         """
-        mine = {(REPLY | kind, number), (REPLY | Type.ERROR, number)}
-        if kind != Type.GENERATE:
+        mine = {(REPLY | each, number) for each in (kind, Type.ERROR) for number in numbers}
+        if kind != Type.GENERATE and not patient:
             mine.add((REPLY | Type.ERROR, UNKNOWN))
         found: list[Frame] = []
 
         def there() -> bool:
-            while self._frames:
+            while self._frames and not found:
                 frame = self._frames.pop(0)
                 if (frame.type, frame.number) in mine:
                     found.append(frame)
-            return bool(found or self._tokens.get(number))
+            return bool(found or any(self._tokens.get(number) for number in numbers))
 
         self._until(there, timeout, "a reply")
         if found and found[0].type == REPLY | Type.ERROR:

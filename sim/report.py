@@ -65,11 +65,7 @@ def make_report(
         "compared": outcome.checker.compared,
         "mismatches": 0,  # a run with one has no report: it ends at the first
         "saturated": sorted(design.plan.place(*key) for key in outcome.checker.saturated),
-        "cycles_per_token": {
-            "first": cycles[0],
-            "mean": statistics.fmean(cycles),
-            "max": max(cycles),
-        },
+        "cycles_per_token": cycles_per_token(cycles),
         "throughput_cycles_per_token": throughput,
         "bound": bound,
         "utilisation": bound[f"{bound['binding']}_cycles"] / throughput,
@@ -79,6 +75,11 @@ def make_report(
         "wall_seconds": outcome.wall_seconds,
         "accuracy": float_accuracy(design, requests, outcome),
     }
+
+
+def cycles_per_token(cycles: Sequence[int]) -> dict:
+    """What is reported of the cycles that the hardware counted for each sampled token."""
+    return {"first": cycles[0], "mean": statistics.fmean(cycles), "max": max(cycles)}
 
 
 def spoken(design: Design, requests: Sequence[Request], outcome: Outcome) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -24,14 +24,13 @@ class Voice:
 
     def __init__(self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int):
         self._tokenizer, self._live = tokenizer, streams == 1
-        self._prompts = {r.sequence: tokenizer.decode(r.prompt[1:]) for r in requests}
-        self._separator = "" if tokenizer.stop is not None else " "
+        self._prompts = {r.sequence: self._text(r.prompt[1:]) for r in requests}
         self._lines: dict[int, str] = {}
 
     def say(self, token: dict) -> None:
         """Take in one sampled token: the payload of the core's ``tokens`` port."""
         sequence = token["sequence"]
-        piece = "" if token["token"] == self._tokenizer.stop else self._piece(token["token"])
+        piece = "" if token["token"] == self._tokenizer.stop else self._text([token["token"]])
         if sequence not in self._lines:
             piece = self._prompts[sequence] + piece
         self._lines[sequence] = self._lines.get(sequence, "") + piece
@@ -40,8 +39,8 @@ class Voice:
         elif token["last"]:
             print(self._lines[sequence], flush=True)
 
-    def _piece(self, token: int) -> str:
-        return self._tokenizer.piece(token) + self._separator
+    def _text(self, tokens: Iterable[int]) -> str:
+        return "".join(map(self._tokenizer.piece, tokens))
 
     def finish(self) -> None:
         """End the text."""

@@ -1,6 +1,7 @@
 """The command that makes bitstreams: what it refuses, and what it keeps."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,9 @@ from boards.__main__ import app
 from boards.commands import bitstream
 from boards.tools import Tools
 from golden.cli import run
+
+CYCLES = {8: {"first": 500, "mean": 512.5, "max": 600}}
+"""By multipliers: those of the design that is built are measured."""
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ def steps(monkeypatch, tmp_path):
     monkeypatch.setattr(build.cache, "cached", cached)
     monkeypatch.setattr(build, "sources_digest", lambda: "")
     monkeypatch.setattr(bitstream.gateware, "key", lambda design: "")
+    monkeypatch.setattr(bitstream, "measure", lambda design: CYCLES[design.schedule.multipliers])
     monkeypatch.setattr(bitstream.build.Order, "flow", property(lambda order: FLOW))
     return reached
 
@@ -56,7 +61,7 @@ def refused(capsys, *words):
     return capsys.readouterr().err
 
 
-def test_report(steps, tmp_path):
+def test_report(steps, tmp_path, capsys):
     run(app, "boards", ["bitstream", "--board=arty", "--multipliers=8"])
     folder = tmp_path / "build/boards/arty/microgpt"
     report = json.loads((folder / "report.json").read_text())
@@ -66,7 +71,12 @@ def test_report(steps, tmp_path):
     assert (report["fmax_mhz"], report["clock_mhz"], report["timing_met"]) == (110, 100, True)
     assert report["bitstream"] == "build/boards/arty/microgpt/top.bit"
     assert report["clock_source"] == "post-route"
-    assert report["cycles_per_token"] is None
+    assert report["cycles_per_token"] == CYCLES[8]
+    assert report["tokens_per_second"] == round(100e6 / 512.5, 2)
+    assert report["aggregate_tokens_per_second"] == report["tokens_per_second"]
+    said = capsys.readouterr().out
+    assert re.search(r"^  cycles a token +500 first, 512\.5 mean, 600 max, as this ", said, re.M)
+    assert re.search(r"^  tokens/s +195,122 at 100 MHz \(post-route\)$", said, re.M)
     assert (folder / "top.bit").read_bytes() == b"bits of the new one"
 
 
@@ -80,7 +90,15 @@ def test_the_last_good_bitstream_is_kept_when_timing_does_not_close(steps, tmp_p
     assert "reaches 92.4 MHz of 100 MHz; the slowest path goes through a; give a lower" in said
     assert (folder / "top.bit").read_bytes() == b"good"
     assert (folder / "report.json").read_text() == "good"
-    assert json.loads((folder / "timing.json").read_text())["timing_met"] is False
+    timing_report = json.loads((folder / "timing.json").read_text())
+    assert timing_report["timing_met"] is False
+    assert timing_report["cycles_per_token"] is timing_report["tokens_per_second"] is None
+
+
+def test_speed_follows_from_the_clock_that_was_built(steps, tmp_path):
+    run(app, "boards", ["bitstream", "--board=arty", "--multipliers=8", "--clock=50"])
+    report = json.loads((tmp_path / "build/boards/arty/microgpt/report.json").read_text())
+    assert report["tokens_per_second"] == round(50e6 / 512.5, 2)
 
 
 def test_a_netlist_that_turns_out_too_large(steps, capsys):

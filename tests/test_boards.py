@@ -20,6 +20,7 @@ def test_a_board_names_what_its_platform_has(name):
     assert {of[:2] for of in board.leds.values()} | {("uart", 0)} <= resources
     assert set(board.leds) <= {"alive", "busy", "error"}
     assert board.family in FAMILIES
+    assert board.loader
     assert set(board.available) == {"lut", "ff", "dsp", "bram"}
 
 

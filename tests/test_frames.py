@@ -15,6 +15,7 @@ from golden import protocol
 from golden.protocol import FLAG, Decoder, Frame, Refusal, encode
 from hdl.frames import Deframer, Framer, message_layout
 from tests.bench import Streams
+from tests.mangled import mangled
 
 BITS = 5
 ROOM = (1 << BITS) - 1
@@ -102,33 +103,12 @@ def test_every_byte_value():
         assert deframe(encode(frame)).frames == [frame]
 
 
-def mangled(rng):
-    """Bytes that went wrong in one of many ways, with nothing to say where a frame ends."""
-    good = encode(Frame(rng.randrange(256), rng.randrange(256), rng.randbytes(rng.randrange(ROOM))))
-    cut = rng.randrange(len(good))
-    other = encode(Frame(2, 3, rng.randbytes(5)))
-    flipped = bytearray(good)
-    flipped[rng.randrange(len(good))] ^= 1 << rng.randrange(8)
-    return rng.choice(
-        [
-            rng.randbytes(rng.randrange(60)),
-            bytes(rng.choice([FLAG, protocol.ESCAPE, 0, 1]) for _ in range(30)),
-            good[:cut],
-            good[cut:],
-            bytes(flipped),
-            good[:cut] + other + good[cut:],
-            encode(Frame(1, 2, rng.randbytes(100))),
-            good[:cut] + good[cut + 1 :],
-        ]
-    )
-
-
 @given(st.integers(0, 1 << 32))
 @settings(max_examples=25, deadline=None)
 def test_a_good_frame_after_anything(seed):
     rng = random.Random(seed)
     last = Frame(1, 200, rng.randbytes(rng.randrange(ROOM)))
-    data = b"".join(mangled(rng) for _ in range(3)) + FLAGS + encode(last)
+    data = b"".join(mangled(rng, ROOM) for _ in range(3)) + FLAGS + encode(last)
     seen = deframe(data, gap=SLOW)
     decoder = Decoder()
     found = list(decoder.feed(data))

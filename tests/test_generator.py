@@ -239,6 +239,35 @@ def test_tokens_that_are_not_read_hold_the_loop():
     assert len(core.answered) == 3  # one was read, two wait in the queue
 
 
+@pytest.mark.parametrize("streams", [1, 2])
+def test_cycles_do_not_count_how_long_tokens_are_not_read(streams):
+    """A reader a hundred times slower than the core, behind a slow link: the same cycles."""
+    tags = Tags(stream=1, position=4, layer=0)
+    dut = Generator(streams, tags, N_VOCAB, 16)
+    bench = Streams(dut)
+    core = Core(dut, 0.0, 1, (7, 7))
+    requests = [Request(prompt=(1, 2), count=12, sequence=k) for k in range(streams)]
+    bench.source("requests", dut.requests, [b for r in requests for b in request_beats(r)])
+    bench.sim.add_testbench(core.run, background=True)
+    seen = []
+
+    async def read(ctx):
+        while len(seen) < 12 * streams:
+            ctx.set(dut.tokens.ready, 1)
+            *_, valid, token = await ctx.tick().sample(dut.tokens.valid, dut.tokens.p)
+            ctx.set(dut.tokens.ready, 0)
+            if valid:
+                seen.append(int(token.cycles))
+                await ctx.tick().repeat(700)
+
+    bench.sim.add_testbench(read)
+    bench.run()
+    assert core.answered[-1] > 12 * 700 - 3 * 700  # the core waited indeed
+    assert max(seen) <= 7 * streams
+    if streams == 1:
+        assert seen == [7] * 12
+
+
 def test_abort(monkeypatch):
     """Every sequence ends with its next sampled token; the requests behind are as ever."""
     tags = Tags(stream=1, position=4, layer=0)

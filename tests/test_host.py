@@ -379,6 +379,8 @@ def test_a_good_frame_after_anything(seed):
             good[:cut] + encode(Frame(Type.COUNTERS, 3)) + good[cut:],
             encode(Frame(9, 9)) * 5,
             encode(Frame(Type.GENERATE, 4, bytes(60))),
+            good[:cut] + bytes([good[cut] ^ 1 << rng.randrange(8)]) + good[cut + 1 :],
+            good[:cut] + good[cut + 1 :],
         ]
     )
     running = rng.random() < 0.5

@@ -23,6 +23,8 @@ TARGETS = {
     "results": ("sim", "results"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
+    "program": ("boards", "program"),
+    "chat": ("boards", "chat"),
     "count": ("boards", "count"),
     "train": ("golden", "train"),
     "accuracy": ("golden", "accuracy"),

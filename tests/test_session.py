@@ -1,11 +1,14 @@
 """A run from requests to what is told about it."""
 
+import pytest
+
 from golden.generate import Request, generate
 from golden.tokenizer import tokenizer_for
 from sim.bench import REQUESTS
 from sim.session import BATCH, run
+from sim.show import Voice
 from sim.workload import Sampling, make_requests
-from tests.models import built, microgpt
+from tests.models import built, microgpt, preset
 
 MADE = microgpt()
 
@@ -61,3 +64,16 @@ def test_the_image_of_the_design_is_not_changed(tmp_path):
     simulate([Request((26,), 1)], tmp_path)
     assert set(MADE.image) == before
     assert REQUESTS not in MADE.image
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "said"),
+    [("microgpt", "ka", "kab\n"), ("ailang", "banore kukoda", "banore kukoda banore \n")],
+)
+def test_text_is_shown_with_its_spaces(capsys, model, prompt, said):
+    checkpoint = preset(model)
+    tokenizer = tokenizer_for(checkpoint)
+    requests = make_requests(checkpoint, Sampling(), 1, prompt)
+    token = tokenizer.encode("b" if model == "microgpt" else "banore")[0]
+    Voice(tokenizer, requests, streams=1).say({"sequence": 0, "token": token, "last": 1})
+    assert capsys.readouterr().out == said

@@ -26,9 +26,10 @@ DIGEST = bytes(range(8))
 class Wires:
     """A port into a simulation; it has its own clock, which may be wrong by ``skew``."""
 
-    def __init__(self, skew=1.0, core=None, **options):
-        self.dut = Soc(core or HostCore(**options), CLOCK, BAUD, DIGEST, (1, 2, 3), max_prompt=20)
-        self.bit = skew / BAUD
+    def __init__(self, skew=1.0, core=None, cycles=CLOCK // BAUD, **options):
+        core = core or HostCore(**options)
+        self.dut = Soc(core, CLOCK, CLOCK / cycles, DIGEST, (1, 2, 3), max_prompt=20)
+        self.bit = skew * cycles / CLOCK
         self.sim = Simulator(self.dut)
         self.sim.add_clock(1 / CLOCK)
         self.sim.add_testbench(self._send, background=True)
@@ -95,6 +96,15 @@ def test_a_conversation(skew):
     assert counters["token_cycles"] == sum(t.cycles for t in tokens)
     assert counters["framing_errors"] == counters["bad_crc"] == 0
     assert 0 < wires.now * CLOCK - counters["cycles"] < 20_000
+
+
+@pytest.mark.parametrize("cycles", [8, 24])
+def test_a_slow_uart_costs_no_cycles(cycles):
+    """Tokens wait for their frames: a bit takes longer than a token."""
+    wires = Wires(core=HostCore(latency=6), cycles=cycles)
+    tokens = list(wires.link(token_timeout=1).generate(Request((1, 2), 6)))
+    assert len(tokens) == 6
+    assert {token.cycles for token in tokens} == {7}
 
 
 @pytest.mark.slow
@@ -178,7 +188,7 @@ def token(number, position, last=False):
     return encode(Frame(REPLY | Type.TOKEN, number, protocol.pack(protocol.TOKEN, values)))
 
 
-@pytest.mark.parametrize("damage", ["lost", "cut", "changed", "refused", "late"])
+@pytest.mark.parametrize("damage", ["lost", "cut", "changed", "refused", "of others"])
 def test_what_may_be_repeated_is(damage):
     answers = []
 
@@ -192,13 +202,22 @@ def test_what_may_be_repeated_is(damage):
             "cut": good[:-5],
             "changed": good[:9] + b"\x55" + good[10:],
             "refused": reply(Frame(0, 0), bytes([Refusal.BAD_CRC]), Type.ERROR),
-            "late": encode(Frame(REPLY | Type.COUNTERS, frame.number - 1, COUNTERS)),
+            "of others": encode(Frame(REPLY | Type.COUNTERS, frame.number + 9, COUNTERS)),
         }[damage]
 
     port = Played(answer)
     assert port.link().counters() == dict.fromkeys(protocol.COUNTERS, 0)
     assert [frame.type for frame in port.sent] == [Type.COUNTERS] * 3
     assert len({frame.number for frame in port.sent}) == 3
+
+
+def test_a_late_answer_counts():
+    """Errors about noise use up all tries before the device comes to the first."""
+    error = reply(Frame(0, 0), bytes([Refusal.BAD_CRC]), Type.ERROR)
+    answers = [error * 3, b"", b"", encode(Frame(REPLY | Type.COUNTERS, 1, COUNTERS))]
+    port = Played(lambda frame: answers.pop(0))
+    assert port.link().counters() == dict.fromkeys(protocol.COUNTERS, 0)
+    assert len(port.sent) == 4
 
 
 def test_a_silent_device():

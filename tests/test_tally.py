@@ -7,6 +7,7 @@ from amaranth.sim import Simulator
 from golden import protocol
 from golden.protocol import Refusal, pack, unpack
 from hdl import tally
+from hdl.byte_memory import ByteMemory
 from hdl.tally import EVENTS, ROUND, Tally
 
 HELLO = bytes(range(1, 27))
@@ -168,3 +169,29 @@ def test_the_regions_do_not_overlap():
     assert tally.SNAPSHOT + counters <= tally.HELLO
     assert tally.HELLO + hello <= tally.ERROR
     assert tally.ERROR + max(Refusal) < 1 << tally.ADDRESS_BITS
+
+
+def test_the_light_that_shows_life_changes_with_bit_24_of_the_cycles(monkeypatch):
+    """Half of its period is 2**24 cycles; the counter is set to just before each change."""
+    made = []
+
+    def remembered(*arguments):
+        made.append(ByteMemory(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(tally, "ByteMemory", remembered)
+    bench = Bench()
+
+    async def play(ctx):
+        await ctx.tick().repeat(2 * ROUND)
+        words, seen = made[0]._memory.data, []
+        for k in range(4):
+            before = (k << 24) - 2 * ROUND & 0xFFFFFFFF
+            for byte, value in enumerate(before.to_bytes(4, "little")):
+                ctx.set(words[tally.LIVE + byte], value)
+            for _ in range(4):
+                await ctx.tick().repeat(ROUND)
+                seen.append(ctx.get(bench.dut.beat))
+        assert seen == [1, 0, 0, 0, 0, 1, 1, 1] * 2
+
+    bench.run(play)

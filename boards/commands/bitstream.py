@@ -11,7 +11,7 @@ import typer
 from boards import build, fit, gateware, vivado
 from boards.board import Board
 from boards.catalogue import BOARDS, find_board
-from boards.report import make_report
+from boards.report import make_report, with_bitstream
 from boards.resources import NAMES, fits, used
 from golden import checked
 from golden.commands import options
@@ -20,6 +20,7 @@ from golden.quantize import Options, quantize
 from golden.zoo import load
 from sim.build import BUILD, Target, make_design
 from sim.commands.options import Lanes
+from sim.measure import measure
 
 CACHE = BUILD / "cache" / "boards"
 FASTEST = 1000
@@ -70,12 +71,14 @@ def bitstream(
     if not fits(chosen, needs):
         raise WeftError(fit.refusal(chosen, plan, needs))
     placed = build.place(order, netlist, CACHE)
-    report = make_report(order, model, way.multipliers, placed, needs, None)
+    report = make_report(order, model, way, placed, needs)
     write_json(folder / "timing.json", report)  # of a failure too; the report is of what is there
     product = build.pack(order, placed, CACHE)
+    measured = measure(design)
     output = folder / product.name
     write_whole(output, product.read_bytes())
-    write_json(folder / "report.json", report | {"bitstream": str(output)})
+    report = with_bitstream(report, output, measured)
+    write_json(folder / "report.json", report)
     show(chosen, report)
     print(folder / "report.json")
     print(output)
@@ -106,5 +109,11 @@ def show(board: Board, report: dict) -> None:
         there = board.available[name]
         typer.echo(f"  {NAMES[name]:16} {number:7,} of {there:7,} ({number / there:.0%})")
     typer.echo(f"  {'clock':16} {report['clock_mhz']:g} MHz; up to {report['fmax_mhz']:g} MHz")
+    cycles, rate = report["cycles_per_token"], report["tokens_per_second"]
+    typer.echo(
+        f"  {'cycles a token':16} {cycles['first']} first, {cycles['mean']:.1f} mean, "
+        f"{cycles['max']} max, as this gateware counts them when simulated"
+    )
+    typer.echo(f"  {'tokens/s':16} {rate:,.0f} at {report['clock_mhz']:g} MHz (post-route)")
     for arcs in report["untimed"]:
         typer.echo(f"  not timed by this tool: {arcs}")

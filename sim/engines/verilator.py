@@ -1,4 +1,4 @@
-"""Verilator: the bench compiled to a program of its own, driven by ``main.cpp``."""
+"""Verilator: a design compiled to a program of its own, driven by ``main.cpp`` (a bench)."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from sim import tools
 from sim.engines import Factory, Trace, Words, cache, process, verilog
 from sim.engines.image import write_image
 
-MAIN = Path(__file__).with_name("main.cpp")
+BENCH_MAIN = Path(__file__).with_name("main.cpp")
 
 OPTIONS = (
     *("--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-O3", "-Wno-lint"),
@@ -31,33 +31,34 @@ FOREVER = 1 << 62
 class Verilator:
     """The engine; see :class:`sim.engines.Engine`.
 
-    ``quick``: compile faster, and simulate slower.
+    ``quick``: compile faster, and simulate slower.  ``main``: the program around the design.
     """
 
     name = "verilator"
 
-    def __init__(self, quick: bool = False):
-        self._options = QUICK_MAKE_OPTIONS if quick else MAKE_OPTIONS
+    def __init__(self, quick: bool = False, main: Path = BENCH_MAIN):
+        self._options, self._main = QUICK_MAKE_OPTIONS if quick else MAKE_OPTIONS, main
 
     def build(self, factory: Factory, key: str, folder: Path) -> "Simulation":
         tools.verilator()
-        simulation = Simulation(verilog.generate(factory, key, folder), Path(folder), self._options)
+        generated = verilog.generate(factory, key, folder)
+        simulation = Simulation(generated, Path(folder), self._options, self._main)
         simulation.program(None)
         return simulation
 
 
 class Simulation:
-    """A compiled bench; see :class:`sim.engines.Simulation`."""
+    """A compiled design; see :class:`sim.engines.Simulation`, which tells of benches."""
 
-    def __init__(self, generated: verilog.Generated, folder: Path, options=MAKE_OPTIONS):
+    def __init__(self, generated: verilog.Generated, folder: Path, options, main: Path):
         self.design = generated.design
         self._generated, self._folder, self._options = generated, folder, options
+        self._main = main
 
     def program(self, trace: str | None) -> Path:
         """The program; those that can write waveforms are built when one is first asked for."""
-        name = cache.digest(
-            self._generated.text, MAIN.read_bytes(), OPTIONS, self._options, trace, _versions()
-        )
+        text, main = self._generated.text, self._main.read_bytes()
+        name = cache.digest(text, main, OPTIONS, self._options, trace, _versions())
         what = "compiling the simulation with Verilator"
         what += f" (for {trace.upper()} waveforms)" if trace else ""
         folder = self._folder / "verilator"
@@ -66,7 +67,7 @@ class Simulation:
     def _make(self, folder: Path, trace: str | None) -> None:
         source = self._generated.path.resolve()
         command = ["--cc", "--exe", *OPTIONS, *TRACES[trace], "--top-module", "top"]
-        command += ["--prefix", "Vtop", "-Mdir", "obj", "-o", "sim", source, MAIN]
+        command += ["--prefix", "Vtop", "-Mdir", "obj", "-o", "sim", source, self._main]
         process.execute([tools.verilator(), *command], folder, "Verilator")
         compile_with_runtime(folder / "obj", self._folder / "verilator", self._options)
         (folder / "obj" / "sim").rename(folder / "sim")

@@ -91,7 +91,7 @@ def generate(
         text, loaded = load_memories(text, load_file)
         design = top.design()
         shapes = {
-            name: shape for name, shape in memories.shapes.items() if verilog_name(name) in loaded
+            name: shape for name, shape in design.memories.items() if verilog_name(name) in loaded
         }
         (temporary / "design.json").write_text(replace(design, memories=shapes).to_json())
         (temporary / "top.v").write_text(edit(text) if edit else text)

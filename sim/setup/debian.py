@@ -74,7 +74,7 @@ def unpack(packages: dict[str, str], log: Path) -> None:
     if packages:
         titles = ", ".join(dict.fromkeys(packages.values()))
         with step(f"{titles}: from Debian's packages"):
-            _fetch(list(packages), fresh, log)
+            fetch(list(packages), fresh, log)
             _drop_dangling_links(fresh)
     shutil.rmtree(unpacked(), ignore_errors=True)
     fresh.rename(unpacked())
@@ -93,12 +93,18 @@ def pip_wheel(log: Path) -> Path:
     """
     folder = tools() / "pip"
     if not list(folder.rglob("pip-*.whl")):
-        _fetch(["python3-pip-whl"], folder, log)
+        fetch(["python3-pip-whl"], folder, log)
     return next(folder.rglob("pip-*.whl"))
 
 
-def _fetch(packages: list[str], into: Path, log: Path) -> None:
-    """Download packages and their missing dependencies, and unpack them into a folder."""
+def fetch(packages: list[str], into: Path, log: Path) -> None:
+    """Download packages and their missing dependencies, and unpack them into a folder.
+
+    Raises
+    ------
+    SetupError
+        If there is no ``apt-get`` or its mirror cannot be reached.
+    """
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise SetupError(
             f"this system has no apt-get to fetch {', '.join(packages)} with: install what these "
