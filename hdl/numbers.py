@@ -60,7 +60,7 @@ def shift_right(m: Module, x: Value, shift: Value | int, name: str) -> tuple[Val
         step = min(shift, width - 1)
         return (extended >> step)[: max(width - step, 2)].as_signed(), extended[:step].any()
     sticky = Const(0, 1)
-    for k in range(len(shift)):
+    for k in reversed(range(len(shift))):  # at last, few bits are lost: the OR ends with the shift
         step = min(1 << k, width - 1)
         moved = Signal(signed(width), name=f"{name}_shift{k}")
         lost = Signal(name=f"{name}_sticky{k}")

@@ -270,13 +270,17 @@ class Datapath(wiring.Component):
         return sums
 
     def _answer(self, m: Module, sums: list[Signal]) -> None:
-        """One cycle to shift, one to round and hold."""
+        """One cycle to pick a sum and shift it, one to round and hold."""
         settings, chosen = self.settings, Signal(signed(self._shape.total_bits))
-        lane = delay(m, self.lane, ACCUMULATED, "lane")
-        with m.Switch(lane):
-            for k, total in enumerate(sums):
-                with m.Case(k):
-                    m.d.comb += chosen.eq(total)
+        lane = delay(m, self.lane, ACCUMULATED - 1, "lane")
+        picked = 0
+        for k, total in enumerate(sums):
+            here = Signal(name=f"pick{k}")
+            m.d.sync += here.eq(lane == k)
+            wide = Signal(chosen.shape(), name=f"wide{k}")
+            m.d.comb += wide.eq(total)
+            picked = picked | (wide & here.replicate(len(wide)))
+        m.d.comb += chosen.eq(picked)
         wide = Cat(Const(0, LEFT), chosen).as_signed()
         moved, lost = numbers.shift_right(m, wide, settings.shift, "wide")
         shifted, sticky = Signal(signed(len(moved))), Signal()
