@@ -77,7 +77,7 @@ class Requantise(wiring.Component):
 
     def _elaborate_fixed(self):
         m = Module()
-        m.submodules.queue = queue = CreditQueue(self.o.p.shape(), self._depth, bypass=True)
+        m.submodules.queue = queue = CreditQueue(self.o.p.shape(), self._depth)
         m.d.comb += self.i.ready.eq(1)
         scale = self.i.p.scale
         right = Mux(scale < 0, 0, scale)[: SCALE_BITS - 1]
@@ -89,7 +89,7 @@ class Requantise(wiring.Component):
             first.eq(self.i.p.first),
             last.eq(self.i.p.last),
         ]
-        m.d.sync += [  # cycle 2: round and saturate
+        m.d.comb += [  # cycle 2: round and saturate, into the queue
             queue.i.valid.eq(valid),
             queue.i.p.tag.eq(tag),
             queue.i.p.first.eq(first),
@@ -107,7 +107,7 @@ class Requantise(wiring.Component):
             width = self._form.width
             value, over = numbers.round_saturate(m, moved_r, lost_r, width, f"y{k}")
             held.append(over)
-            m.d.sync += queue.i.p.data[k].eq(value)
+            m.d.comb += queue.i.p.data[k].eq(value)
         over = Signal()
         for bit in held:
             over = over | bit

@@ -8,7 +8,7 @@ stream.  A beat carries the vector's exponent (no bits when the format is static
 from dataclasses import dataclass
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import EXPONENT_BITS, Block, Format
@@ -73,25 +73,38 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = Shape.cast(self._shape).width
-        m.submodules.fifo = queue = fifo.SyncFIFO(width=width, depth=self._depth)
+        width, depth = Shape.cast(self._shape).width, self._depth
+        m.submodules.storage = storage = memory.Memory(shape=width, depth=depth, init=[])
+        write, read = storage.write_port(), storage.read_port(domain="comb")
         arriving, leaving = Value.cast(self.i.p), Value.cast(self.o.p)
-        past = Signal()  # the arriving beat goes past the empty queue
-        if self._bypass:
-            m.d.comb += past.eq(~queue.r_rdy & self.o.ready)
+        # Registers tell whether there is a beat and room: all that streams touch hangs on them.
+        level, there, room = Signal(range(depth + 1)), Signal(), Signal(init=1)
+        past, put, get = Signal(), Signal(), Signal()
+        if self._bypass:  # the arriving beat goes past the empty queue
+            m.d.comb += past.eq(~there & self.o.ready)
         m.d.comb += [
-            queue.w_data.eq(arriving),
-            queue.w_en.eq(self.i.valid & ~past),
-            self.i.ready.eq(queue.w_rdy | past),
-            queue.r_en.eq(self.o.ready),
+            put.eq(self.i.valid & room & ~past),
+            get.eq(there & self.o.ready),
+            self.i.ready.eq(room),
+            write.en.eq(put),
+            write.data.eq(arriving),
         ]
+        with m.If(put & ~get):
+            m.d.sync += [level.eq(level + 1), there.eq(1), room.eq(level != depth - 1)]
+        with m.If(get & ~put):
+            m.d.sync += [level.eq(level - 1), there.eq(level != 1), room.eq(1)]
+        for port, moves in ((write, put), (read, get)):
+            place = Signal(range(depth))
+            m.d.comb += port.addr.eq(place)
+            with m.If(moves):
+                m.d.sync += place.eq(Mux(place == depth - 1, 0, place + 1))
         if self._bypass:
             m.d.comb += [
-                leaving.eq(Mux(queue.r_rdy, queue.r_data, arriving)),
-                self.o.valid.eq(queue.r_rdy | self.i.valid),
+                leaving.eq(Mux(there, read.data, arriving)),
+                self.o.valid.eq(there | self.i.valid),
             ]
         else:
-            m.d.comb += [leaving.eq(queue.r_data), self.o.valid.eq(queue.r_rdy)]
+            m.d.comb += [leaving.eq(read.data), self.o.valid.eq(there)]
         return m
 
 
