@@ -21,7 +21,7 @@ def make_report(
         "device": board.device,
         "model": model,
         "multipliers": multipliers,
-        "seed": order.seed,
+        "seed": placed.seed,
         "toolchain": {"names": list(versions), "versions": versions},
         "bitstream": None if bitstream is None else str(bitstream),
         "fmax_mhz": round(placed.timing.fmax_mhz, DIGITS),

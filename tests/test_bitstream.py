@@ -17,7 +17,7 @@ def steps(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     netlist = tmp_path / "netlist"
     netlist.mkdir()
-    reached = {"fmax": 110.0, "lut": 5000}
+    reached = {"fmax": 110.0, "lut": 5000, "seeds": {}}
 
     def synthesise(order, cache):
         cells = {"LUT6": reached["lut"], "FDRE": 300, "DSP48E1": 8}
@@ -27,7 +27,8 @@ def steps(monkeypatch, tmp_path):
     def place(order, netlist, cache):
         hops = (timing.Hop("a", 1.0, 0.5, ("hdl/core.py:1",)),)
         tools = Tools({}, {"nextpnr": "1.2"}, tmp_path)
-        return build.Placed(netlist, netlist, timing.Timing(reached["fmax"], hops), tools)
+        mhz = reached["seeds"].get(order.seed, reached["fmax"])
+        return build.Placed(netlist, netlist, order.seed, timing.Timing(mhz, hops), tools)
 
     def cached(folder, make, what=""):
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +82,32 @@ def test_the_last_good_bitstream_is_kept_when_timing_does_not_close(steps, tmp_p
     assert (folder / "top.bit").read_bytes() == b"good"
     assert (folder / "report.json").read_text() == "good"
     assert json.loads((folder / "timing.json").read_text())["timing_met"] is False
+
+
+def placed_with(tmp_path, name="report.json"):
+    report = json.loads((tmp_path / "build/boards/arty/microgpt" / name).read_text())
+    return report["seed"], report["fmax_mhz"]
+
+
+def test_the_next_seeds_are_tried_until_timing_closes(steps, tmp_path, capsys):
+    steps["seeds"] = {7: 97.26, 8: 99.0, 9: 101.5, 10: 120.0}
+    run(app, "boards", ["bitstream", "--board=arty", "--multipliers=8", "--seed=7"])
+    assert placed_with(tmp_path) == (9, 101.5)
+    assert (
+        "weft: seed 7 reaches 97.3 MHz of 100 MHz (1 of at most 4 seeds)" in capsys.readouterr().err
+    )
+
+
+def test_after_the_last_seed_the_fastest_layout_is_reported(steps, tmp_path, capsys):
+    steps["seeds"] = {4294967295: 97.0, 0: 99.0, 1: 98.0, 2: 96.0, 3: 120.0}
+    said = refused(capsys, "--board=arty", "--multipliers=8", "--seed=4294967295")
+    assert "the layout reaches 99.0 MHz of 100 MHz" in said
+    assert placed_with(tmp_path, "timing.json") == (0, 99.0)
+
+
+def test_no_seed_is_tried_after_a_layout_that_is_far_too_slow(steps, tmp_path, capsys):
+    steps["seeds"] = {42: 60.0, 43: 120.0}
+    assert "reaches 60.0 MHz of 100 MHz" in refused(capsys, "--board=arty", "--multipliers=8")
 
 
 def test_a_netlist_that_turns_out_too_large(steps, capsys):
