@@ -18,7 +18,7 @@ from hdl.generator import Generator, position_bits
 from hdl.mac import MultiplierArray
 from hdl.memory import Memories
 from hdl.observe import Counter, Tap, UnitStatus, View
-from hdl.stream import Fork
+from hdl.stream import Fork, Queue
 from hdl.waits import Waits
 from hdl.weight_ports import weight_ports
 
@@ -232,7 +232,10 @@ class Core(wiring.Component):
         with m.If(sample.o.valid):
             m.d.comb += [done.valid.eq(1), done.p.eq(sample.o.p), sample.o.ready.eq(done.ready)]
         with m.Else():
-            prefill = self._exit.done
+            # Tokens of a prompt wait a cycle, so that no path leads round to the embedding.
+            m.submodules.prefilled = prefilled = Queue(done.p.shape(), 2)
+            wiring.connect(m, self._exit.done, prefilled.i)
+            prefill = prefilled.o
             m.d.comb += [done.valid.eq(prefill.valid), done.p.eq(prefill.p)]
             m.d.comb += prefill.ready.eq(done.ready)
         m.d.comb += [
