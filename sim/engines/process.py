@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from sim import recorder, tools
+
+ROOM = 1 << 16
+"""Bytes: when less is left on the disk, that is why a tool failed."""
 
 TAIL = 12
 """Lines of a log that an error shows."""
@@ -20,12 +24,14 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
     Raises
     ------
     WeftError
-        If it fails: ``what`` failed, and the end of what it said.
+        If it fails: ``what`` failed, and the end of what it said; or that the disk is full.
     """
     log = Path(folder) / f"{Path(command[0]).name}.log"
     with log.open("wb") as file, _started(command, folder, file, file) as process:
         process.wait()
     if process.returncode:
+        if shutil.disk_usage(folder).free < ROOM:
+            raise WeftError(f"{what} failed: no space is left in {folder}; make room and run again")
         raise WeftError(f"{what} failed{_ended(process.returncode)}:\n{tail(log.read_text())}")
 
 
@@ -74,17 +80,22 @@ def _ended(status: int) -> str:
 @contextlib.contextmanager
 def _started(command, folder, stdout, stderr) -> Iterator[subprocess.Popen]:
     """A process of a group of its own, which is gone, children and all, when the block is left."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        env=tools.environment(),
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=tools.environment(),
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WeftError(
+            f"{command[0]} cannot be started: {error.strerror}; repair it, or take it off PATH"
+        ) from None
     try:
         yield process
     finally:
