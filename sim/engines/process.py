@@ -12,7 +12,7 @@ from golden.errors import WeftError
 from sim import recorder, tools
 
 ROOM = 1 << 16
-"""Bytes: when less is left on the disk, that is why a tool failed."""
+"""Bytes: when less is left on the disk, a tool has failed, whatever it says."""
 
 TAIL = 12
 """Lines of a log that an error shows."""
@@ -29,9 +29,9 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
     log = Path(folder) / f"{Path(command[0]).name}.log"
     with log.open("wb") as file, _started(command, folder, file, file) as process:
         process.wait()
+    if shutil.disk_usage(folder).free < ROOM:  # Yosys writes a part of a file, and calls it success
+        raise WeftError(f"{what} failed: no space is left in {folder}; make room and run again")
     if process.returncode:
-        if shutil.disk_usage(folder).free < ROOM:
-            raise WeftError(f"{what} failed: no space is left in {folder}; make room and run again")
         raise WeftError(f"{what} failed{_ended(process.returncode)}:\n{tail(log.read_text())}")
 
 
