@@ -21,7 +21,7 @@ def make_report(order: Order, model: str, way: Configuration, placed: Placed, us
         "model": model,
         "schedule": way.schedule,
         "multipliers": way.multipliers,
-        "seed": order.seed,
+        "seed": placed.seed,
         "toolchain": {"names": list(versions), "versions": versions},
         "bitstream": None,
         "fmax_mhz": round(placed.timing.fmax_mhz, DIGITS),

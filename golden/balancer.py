@@ -94,8 +94,10 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
     return Schedule("folded", multipliers, streams, 1, tuple(ordered), tuple(binding))
 
 
-PRIORITY = ("attention", "norm", "linear", "activation", "embed", "residual", "convert", "sample")
-"""Who goes first at a shared multiplier array; noise, made ahead of its need, goes last."""
+PRIORITY = ("linear", "attention", "activation", "norm", "embed", "residual", "convert", "sample")
+"""Who goes first at a shared multiplier array: those that ask because of what stands in their own
+registers, so that it is known early who wins.  A norm asks when a beat arrives; noise, made ahead
+of its need, goes last."""
 
 
 def _shared_name(stage: Stage, units: dict[str, Unit]) -> str:

@@ -17,7 +17,7 @@ from hdl.fabric import Dispatch, LayerExit, Merge, Route, forward
 from hdl.generator import Generator, position_bits
 from hdl.mac import MultiplierArray
 from hdl.memory import Memories
-from hdl.stream import Fork
+from hdl.stream import Fork, Queue
 from hdl.waits import Waits
 
 INNER_TAPS = {"attention": ("scores", "weights")}
@@ -199,7 +199,10 @@ class Core(CoreBase):
         with m.If(sample.o.valid):
             m.d.comb += [done.valid.eq(1), done.p.eq(sample.o.p), sample.o.ready.eq(done.ready)]
         with m.Else():
-            prefill = self._exit.done
+            # Tokens of a prompt wait a cycle, so that no path leads round to the embedding.
+            m.submodules.prefilled = prefilled = Queue(done.p.shape(), 2)
+            wiring.connect(m, self._exit.done, prefilled.i)
+            prefill = prefilled.o
             m.d.comb += [done.valid.eq(prefill.valid), done.p.eq(prefill.p)]
             m.d.comb += prefill.ready.eq(done.ready)
         self._tap("epilogue.sample", sample.o)

@@ -36,8 +36,11 @@ def copy_payload(source, target, **changes) -> list:
 class Dispatch(wiring.Component):
     """Hands whole vectors of several jobs to one unit, one job at a time.
 
-    A job is taken when all of its ports have a beat, the lowest number first, and keeps the unit's
-    ports until the last beat of each has passed.
+    Which job is next stands in a register, so that nothing is decided between a beat and the unit.
+    After a job comes the one after it, which costs no cycle when it is the next that comes.  When
+    another waits and it does not, the lowest number that waits is taken, a cycle later.  A job
+    begins when all of its ports have a beat, and keeps the unit's ports until the last beat of each
+    has passed.
 
     Parameters
     ----------
@@ -65,43 +68,40 @@ class Dispatch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting = Signal(self._jobs)
+        waiting, chosen = Signal(self._jobs), Signal(self._jobs, init=1)
         for j in range(self._jobs):
             m.d.comb += waiting[j].eq(Cat(self.job(j, p).valid for p in self._ports).all())
-        chosen, busy = self._choose(m, waiting)
-        done = Signal(len(self._ports))
-        finished = Signal(len(self._ports))
+        begun, go = Signal(), Signal()
+        m.d.comb += go.eq(begun | (waiting & chosen).any())
+        done, finished = Signal(len(self._ports)), Signal(len(self._ports))
         for k, port in enumerate(self._ports):
-            self._connect(m, port, chosen, busy, done[k])
+            self._connect(m, port, chosen, go & ~done[k])
             out = getattr(self, port)
             m.d.comb += finished[k].eq(done[k] | (out.valid & out.ready & out.p.last))
-        with m.If(busy):
-            m.d.sync += done.eq(Mux(finished.all(), 0, finished))
-            m.d.sync += self._held.eq(~finished.all())
+        with m.If(go):
+            m.d.sync += [done.eq(finished), begun.eq(1)]
+            with m.If(finished.all()):
+                m.d.sync += [done.eq(0), begun.eq(0), chosen.eq(chosen.rotate_left(1))]
+        with m.Elif(waiting.any()):
+            # Not `waiting & -waiting`: a chain of carries is slow.
+            lowest = Cat(waiting[j] & ~waiting[:j].any() for j in range(self._jobs))
+            m.d.sync += chosen.eq(lowest)
         return m
 
-    def _choose(self, m: Module, waiting):
-        """(one-hot job, whether there is one): the lowest that waits, unless one is served."""
-        self._held = held = Signal()
-        lowest, current, chosen = (
-            Signal(self._jobs, name=n) for n in ("lowest", "current", "chosen")
-        )
-        m.d.comb += [
-            # Not `waiting & -waiting`: a chain of carries is slow where it decides on data.
-            lowest.eq(Cat(waiting[j] & ~waiting[:j].any() for j in range(self._jobs))),
-            chosen.eq(Mux(held, current, lowest)),
-        ]
-        m.d.sync += current.eq(chosen)
-        return chosen, held | waiting.any()
-
-    def _connect(self, m: Module, port: str, chosen, busy, done):
-        out = getattr(self, port)
+    def _connect(self, m: Module, port: str, chosen, open_):
+        """The chosen job's stream to a port of the unit: an OR of gated streams."""
+        out, several = getattr(self, port), len(self._ports) > 1
+        payload, valid = 0, 0
         for j in range(self._jobs):
             job = self.job(j, port)
-            m.d.comb += job.ready.eq(chosen[j] & out.ready & busy & ~done)
-            with m.If(chosen[j]):
-                m.d.comb += copy_payload(job.p, out.p, job=j)
-                m.d.comb += out.valid.eq(job.valid & busy & ~done)
+            here = Signal.like(out.p, name=f"{port}{j}")
+            m.d.comb += [
+                *copy_payload(job.p, here, job=j),
+                job.ready.eq(chosen[j] & out.ready & (open_ if several else 1)),
+            ]
+            payload = payload | (Value.cast(here) & chosen[j].replicate(len(Value.cast(here))))
+            valid = valid | (chosen[j] & job.valid)
+        m.d.comb += [Value.cast(out.p).eq(payload), out.valid.eq(valid & (open_ if several else 1))]
 
 
 class Route(wiring.Component):

@@ -38,9 +38,9 @@ While the payload comes this stays at 4."""
 class Deframer(wiring.Component):
     """Finds frames in bytes, and keeps the payload until the CRC has shown that it is right.
 
-    Latency: a frame comes a cycle after its flag.  Throughput: a byte a cycle.  Back-pressure:
-    bytes cannot wait; a frame that begins before the one before was taken from ``frames`` is
-    dropped, and a payload that comes while ``locked`` is not stored.
+    Latency: a frame, good or refused, comes a cycle after its flag.  Throughput: a byte a cycle.
+    Back-pressure: bytes cannot wait; a frame that begins before the one before was taken from
+    ``frames`` is dropped, and a payload that comes while ``locked`` is not stored.
 
     Byte j of a payload of n bytes is at address n - j of the memory, which is read with a cycle of
     latency.
@@ -94,6 +94,7 @@ class Deframer(wiring.Component):
             crc.valid.eq(taken),
             crc.start.eq(flag),
         ]
+        m.d.sync += self.refused.valid.eq(0)
         with m.If(self.frames.ready):
             m.d.sync += self.frames.valid.eq(0)
         with m.If(flag):
@@ -138,14 +139,16 @@ class Deframer(wiring.Component):
         with m.If(dropped):
             m.d.comb += events.bad_frames.eq(1)
         with m.Elif(~right):
-            m.d.comb += [events.bad_crc.eq(1), refused.valid.eq(1)]
-            m.d.comb += [refused.p.refusal.eq(Refusal.BAD_CRC), refused.p.number.eq(UNKNOWN)]
+            m.d.comb += events.bad_crc.eq(1)
+            m.d.sync += refused.valid.eq(1)
+            m.d.sync += [refused.p.refusal.eq(Refusal.BAD_CRC), refused.p.number.eq(UNKNOWN)]
         with m.Elif(head.type & REPLY):
             m.d.comb += events.bad_frames.eq(1)
         with m.Elif(oversized | (come != DONE)):
             code = Mux(oversized, Refusal.OVERSIZED, Refusal.BAD_LENGTH)
-            m.d.comb += [events.bad_frames.eq(1), refused.valid.eq(1)]
-            m.d.comb += [refused.p.refusal.eq(code), refused.p.number.eq(head.number)]
+            m.d.comb += events.bad_frames.eq(1)
+            m.d.sync += refused.valid.eq(1)
+            m.d.sync += [refused.p.refusal.eq(code), refused.p.number.eq(head.number)]
         with m.Else():
             m.d.comb += events.frames.eq(1)
             m.d.sync += self.frames.valid.eq(1)

@@ -22,7 +22,7 @@ from golden import tables
 from golden.numbers import MANTISSA_BITS
 from hdl import mac
 from hdl.memory import Memories
-from hdl.stream import delay
+from hdl.stream import Queue, delay
 from hdl.threefry import WORD
 
 KEPT = tables.GUMBEL_SEGMENT_BITS + tables.GUMBEL_LOW_BITS
@@ -126,22 +126,29 @@ class Gumbel(wiring.Component):
         return m
 
     def _coarse(self, m: Module):
-        """(every word normalised to 8 places; taken; last of its group; valid): a register."""
-        valid, taking, final = Signal(), Signal(name="coarse_taken"), Signal()
-        m.d.comb += self.i.ready.eq(~valid | taking)
-        lanes = []
-        with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), final.eq(self.i.p.final)]
+        """(every word normalised to 8 places; taken; last of its group; valid), from a queue.
+
+        The queue's ``ready`` is a register: a busy array does not reach back to the generator.
+        """
+        words, lanes = self.i, []
         for k in range(self._bank.beat):
-            word = self.i.p.words[k]
+            word = words.p.words[k]
             side = word[-1]
             z = Cat(Const(1, 1), word[:-1] ^ side.replicate(WORD - 1))
             place, z = _normalise(m, z, (16, 8), f"coarse{k}")
-            held = Signal(1 + len(place) + COARSE, name=f"coarse{k}")
-            with m.If(self.i.ready):
-                m.d.sync += held.eq(Cat(z[-COARSE:], place, side))
-            lanes.append((held[-1], held[COARSE:-1], held[:COARSE]))
-        return lanes, taking, final, valid
+            lanes.append(Cat(z[-COARSE:], place, side))
+        layout = data.ArrayLayout(len(lanes[0]), len(lanes))
+        m.submodules.coarse = queue = Queue(
+            data.StructLayout({"data": layout, "final": unsigned(1)}), 2
+        )
+        m.d.comb += [
+            queue.i.valid.eq(words.valid),
+            words.ready.eq(queue.i.ready),
+            Value.cast(queue.i.p.data).eq(Cat(lanes)),
+            queue.i.p.final.eq(words.p.final),
+        ]
+        found = [(z[-1], z[COARSE:-1], z[:COARSE]) for z in queue.o.p.data]
+        return found, queue.o.ready, queue.o.p.final, queue.o.valid
 
     def _look_up(self, m: Module, coarse, taking: Value) -> list[data.View]:
         """(base, slope, low) of every word of a beat."""

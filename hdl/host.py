@@ -179,8 +179,10 @@ class Host(wiring.Component):
                 message = framer.messages
                 m.d.comb += message.valid.eq(1)
                 with m.If(message.ready):
-                    m.d.comb += self.tokens.ready.eq(self._kind == Type.TOKEN)
-                    m.next = "WAIT"
+                    m.next = "SENT"
+            with m.State("SENT"):
+                m.d.comb += self.tokens.ready.eq(self._kind == Type.TOKEN)
+                m.next = "WAIT"
         self._message(m, framer.messages.p)
 
     def _frame(self, m: Module, frames):

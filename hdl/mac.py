@@ -50,7 +50,7 @@ class MultiplierArray(wiring.Component):
     Members
     -------
     users: one flipped :class:`Multiply` port a user.
-    hurry: the last user goes first.
+    hurry: the last user goes first, from the cycle after it asked in vain.
     """
 
     def __init__(self, users: Sequence[int]):
@@ -62,11 +62,12 @@ class MultiplierArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         *before, final = self.users
-        taken, asked = self.hurry & final.valid, Const(0, 1)
+        taken, asked = Signal(), Const(0, 1)  # a register: the others' turns do not hang on it late
         for user in before:
             m.d.comb += user.ready.eq(~(taken | asked))
             asked = asked | user.valid
-        m.d.comb += final.ready.eq(self.hurry | ~asked)
+        m.d.comb += final.ready.eq(taken | ~asked)
+        m.d.sync += taken.eq(self.hurry & final.valid & ~final.ready)
         for lane in range(max(self._lanes)):
             self._multiplier(m, lane, platform)
         return m

@@ -14,7 +14,7 @@ class Turns(wiring.Component):
     Members
     -------
     beat, beat_last: a beat has arrived and can be kept; it is the last one of its vector.
-    total: a sum is whole (one cycle).  root: a root is back (one cycle).
+    total: a sum is whole (one cycle).  root: a root comes in the next cycle.
     free: there is room for an answer.  kept_last: the beat to be scaled is the last one.
     ready: the offer of this cycle is accepted.
     square, ask, scale: offers to form the squares of ``beat``, the interpolation of a root, and the
@@ -32,9 +32,9 @@ class Turns(wiring.Component):
         owed = Signal()  # a last beat is in, its interpolation has not been issued
         asking = Signal()  # base and slope of the older vector wait for their product
         scaling = Signal()  # a root is being computed or used
-        has_root = Signal()
+        has_root = Signal()  # as soon as it comes: all that asks hangs on it
         m.d.comb += [
-            self.scale.eq((self.root | has_root) & self.free),
+            self.scale.eq(has_root & self.free),
             self.ask.eq(asking & ~scaling),
             self.open.eq(~(self.beat_last & owed) & ~self.scale & ~self.ask),
             self.square.eq(self.beat & self.open),

@@ -103,25 +103,30 @@ def significant(x: Value) -> Value:
 
 
 def leading_one(m: Module, x: Value, name: str) -> Value:
-    """Place of the leading one of ``x`` (0 when there is none).  No cycle."""
+    """Place of the leading one of ``x`` (0 when there is none): a tree of choices.  No cycle."""
     place = Signal(range(max(len(x), 2)), name=f"{name}_place")
-    for k in range(len(x)):
-        with m.If(x[k]):
-            m.d.comb += place.eq(k)
+    padding = Const(0, (1 << len(place)) - len(x))
+    m.d.comb += place.eq(_leading(Cat(x, padding))[1])
     return place
+
+
+def _leading(x: Value) -> tuple[Value, Value]:
+    """(whether ``x`` has a one, the place of its leading one); of 2**n bits."""
+    if len(x) == 1:
+        return x, Const(0, 0)
+    half = len(x) // 2
+    (any_low, low), (any_high, high) = _leading(x[:half]), _leading(x[half:])
+    return any_low | any_high, Cat(Mux(any_high, high, low), any_high)
 
 
 def bit_count(m: Module, x: Value, name: str) -> Value:
     """Bits up to the leading one of ``x``, itself included; 0 when ``x`` is zero.  No cycle."""
-    count = Signal(range(len(x) + 1), name=f"{name}_bits")
-    for k in range(len(x)):
-        with m.If(x[k]):
-            m.d.comb += count.eq(k + 1)
-    return count
+    return leading_one(m, Cat(Const(1, 1), x), f"{name}_bits")
 
 
 def normalise_left(m: Module, x: Value, place: Value, name: str) -> Value:
     """``x`` shifted left until its leading one (at ``place``) is the top bit.  No cycle."""
     result = Signal(len(x), name=f"{name}_normal")
-    m.d.comb += result.eq(x << (len(x) - 1 - place)[: (len(x) - 1).bit_length()])
+    size = 1 << len(place)  # so that what is left to the top is the complement of the place
+    m.d.comb += result.eq((x << ~place)[size - len(x) : size])
     return result

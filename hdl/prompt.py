@@ -76,7 +76,7 @@ class Prompt(wiring.Component):
         m = Module()
         cursor, settled = Signal(self._length_bits, reset_less=True), Signal()
         settings = Signal(layout(protocol.SETTINGS), reset_less=True)
-        has_stop, first = Signal(), Signal()
+        has_stop, first, wrong = Signal(), Signal(), Signal()
         m.d.comb += self.address.eq(cursor)
         m.d.sync += settled.eq(1)  # unless the cursor moves
         with m.FSM():
@@ -85,12 +85,16 @@ class Prompt(wiring.Component):
                 with m.If(self.start):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                self._check(m, cursor, settled, settings, has_stop)
-                with m.If(self.checked):
-                    m.d.sync += [cursor.eq(self.length), settled.eq(0), first.eq(1)]
-                    m.next = "FEED"
-                    with m.If(self.refused):
-                        m.next = "IDLE"
+                done, refused, refusal = self._check(m, cursor, settled, settings, has_stop)
+                m.d.sync += [wrong.eq(refused), self.refusal.eq(refusal)]
+                with m.If(done):
+                    m.next = "TELL"
+            with m.State("TELL"):
+                m.d.comb += [self.checked.eq(1), self.refused.eq(wrong)]
+                m.d.sync += [cursor.eq(self.length), settled.eq(0), first.eq(1)]
+                m.next = "FEED"
+                with m.If(wrong):
+                    m.next = "IDLE"
             with m.State("FEED"):
                 m.d.comb += self.feeding.eq(1)
                 self._feed(m, cursor, settled, first)
@@ -103,7 +107,11 @@ class Prompt(wiring.Component):
         return m
 
     def _check(self, m: Module, cursor, settled, settings, has_stop):
-        """One pass; what is behind the prompt is shifted in, and stays."""
+        """One pass; what is behind the prompt is shifted in, and stays.
+
+        Answers (whether it is over, whether the frame is refused, why).
+        """
+        refused, refusal = Signal(), Signal(Refusal)
         bits = settings.as_value()
         known = Cat(bits[-8:], self.data) < self._n_vocab  # the byte before and this one
         too_long = 0
@@ -117,14 +125,14 @@ class Prompt(wiring.Component):
             ((cursor == 0) & (settings.count == 0), Refusal.BAD_COUNT),
             ((cursor == 0) & (settings.noise_scale > MAX_NOISE_SCALE), Refusal.BAD_NOISE_SCALE),
         ]
-        for condition, refusal in reversed(wrong):
+        for condition, code in reversed(wrong):
             with m.If(condition):
-                m.d.comb += [self.refused.eq(1), self.refusal.eq(refusal)]
-        m.d.comb += self.checked.eq(self.refused | (cursor == 0))
+                m.d.comb += [refused.eq(1), refusal.eq(code)]
         with m.If(settled):
             m.d.sync += [bits.eq(Cat(bits[8:], self.data)), cursor.eq(cursor - 1), settled.eq(0)]
             with m.If(cursor == TAIL - 1):
                 m.d.sync += has_stop.eq(known)
+        return refused | (cursor == 0), refused, refusal
 
     def _feed(self, m: Module, cursor, settled, first):
         """Two bytes, then a beat."""

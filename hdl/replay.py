@@ -44,17 +44,17 @@ class Replay(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         i, o = self.i, self.o
-        write, read = Signal(range(self._depth)), Signal(range(self._depth))
-        writing, reading = Signal(), Signal()  # which of the two vectors
-        full = Signal(2)
-        arriving, there = Signal(), Signal()
+        write, next_write = self._register(m, "write", range(self._depth))
+        read, next_read = self._register(m, "read", range(self._depth))
+        writing, next_writing = self._register(m, "writing")  # which of the two vectors
+        reading, next_reading = self._register(m, "reading")
+        full, next_full = self._register(m, "full", 2)
+        there = Signal()  # a register, because all that the reader does hangs on it
         accepted, taken = i.valid & i.ready, o.valid & o.ready
         kept = self._memory(m, "beats", self._kept, (write, writing), (read, reading))
         shared = self._memory(m, "vectors", self._shared, (writing,), (reading,))
         m.d.comb += [
             i.ready.eq(~full.bit_select(writing, 1)),
-            arriving.eq(~full.bit_select(reading, 1)),
-            there.eq(~arriving | (read != write)),
             o.valid.eq(there | (i.valid if self._direct else 0)),
             o.p.first.eq(read == 0),
         ]
@@ -64,14 +64,23 @@ class Replay(wiring.Component):
                 stored = Mux(there, stored, Value.cast(i.p[name]))
             m.d.comb += Value.cast(o.p[name]).eq(stored)
         with m.If(accepted):
-            m.d.sync += write.eq(Mux(i.p.last, 0, write + 1))
+            m.d.comb += next_write.eq(Mux(i.p.last, 0, write + 1))
             with m.If(i.p.last):
-                m.d.sync += [writing.eq(~writing), full.bit_select(writing, 1).eq(1)]
+                m.d.comb += [next_writing.eq(~writing), next_full.bit_select(writing, 1).eq(1)]
         with m.If(taken):
-            m.d.sync += read.eq(Mux(o.p.last, 0, read + 1))
+            m.d.comb += next_read.eq(Mux(o.p.last, 0, read + 1))
             with m.If(self.done):
-                m.d.sync += [reading.eq(~reading), full.bit_select(reading, 1).eq(0)]
+                m.d.comb += [next_reading.eq(~reading), next_full.bit_select(reading, 1).eq(0)]
+        whole = next_full.bit_select(next_reading, 1)
+        m.d.sync += there.eq(whole | (next_read != next_write))
         return m
+
+    def _register(self, m: Module, name: str, shape=1) -> tuple[Signal, Signal]:
+        """A register, and what it will hold: the same, unless that is assigned."""
+        now, then = Signal(shape, name=name), Signal(shape, name=f"next_{name}")
+        m.d.comb += then.eq(now)
+        m.d.sync += now.eq(then)
+        return now, then
 
     def _memory(self, m: Module, name: str, layout, write: tuple, read: tuple):
         """A distributed memory for both vectors; the view that is read."""

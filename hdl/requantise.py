@@ -5,7 +5,7 @@ work and looks at ``free`` before it does.  ``Fixed`` answers beat by beat; ``Bl
 whole vector, for its exponent follows from the largest element.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,8 +25,9 @@ def latency(form: Format) -> int:
 def wide_beat(lanes: int, width: int, tags: Tags) -> data.StructLayout:
     """Wide integers and what becomes of them.
 
-    ``scale``: for a Fixed format the right shift (a negative one shifts left when the component was
-    made with ``left``); for a Block format the exponent of the wide integers.
+    ``scale``: for a Fixed format the right shift, as :func:`right_shift` makes it; when the
+    component was made with ``left``, any right shift, and a negative one shifts left; for a Block
+    format the exponent of the wide integers.
     """
     return data.StructLayout(
         {
@@ -77,10 +78,9 @@ class Requantise(wiring.Component):
 
     def _elaborate_fixed(self):
         m = Module()
-        m.submodules.queue = queue = CreditQueue(self.o.p.shape(), self._depth, bypass=True)
+        m.submodules.queue = queue = CreditQueue(self.o.p.shape(), self._depth)
         m.d.comb += self.i.ready.eq(1)
         scale = self.i.p.scale
-        right = Mux(scale < 0, 0, scale)[: SCALE_BITS - 1]
         valid = Signal()
         tag, first, last = Signal.like(self.i.p.tag), Signal(), Signal()
         m.d.sync += [  # cycle 1: shift
@@ -89,7 +89,7 @@ class Requantise(wiring.Component):
             first.eq(self.i.p.first),
             last.eq(self.i.p.last),
         ]
-        m.d.sync += [  # cycle 2: round and saturate
+        m.d.comb += [  # cycle 2: round and saturate, into the queue
             queue.i.valid.eq(valid),
             queue.i.p.tag.eq(tag),
             queue.i.p.first.eq(first),
@@ -100,14 +100,16 @@ class Requantise(wiring.Component):
             x = self.i.p.data[k]
             if self._left:
                 x = numbers.shift_left(x, Mux(scale < 0, -scale, 0)[: SCALE_BITS - 1])
-            amount = numbers.clamp_shift(right, _shift_bits(len(x)))
+                amount = right_shift(scale, len(x))
+            else:
+                amount = scale[: _shift_bits(len(x))]
             moved, lost = numbers.shift_right(m, x, amount, f"x{k}")
             moved_r, lost_r = Signal(signed(len(moved)), name=f"moved{k}"), Signal(name=f"lost{k}")
             m.d.sync += [moved_r.eq(moved), lost_r.eq(lost)]
             width = self._form.width
             value, over = numbers.round_saturate(m, moved_r, lost_r, width, f"y{k}")
             held.append(over)
-            m.d.sync += queue.i.p.data[k].eq(value)
+            m.d.comb += queue.i.p.data[k].eq(value)
         over = Signal()
         for bit in held:
             over = over | bit
@@ -177,6 +179,14 @@ class Requantise(wiring.Component):
                 x = numbers.shift_right(m, wide.p.data[k], shifts.o.p, f"x{k}")
                 value, _ = numbers.round_saturate(m, *x, self._form.width, f"y{k}")
                 m.d.sync += o.p.data[k].eq(value)
+
+
+def right_shift(scale: Value, width: int) -> Value:
+    """``scale`` held to the right shifts that matter to ``width`` bits, a negative one to 0.
+
+    No cycle; a unit does it before the cycle of the shift.
+    """
+    return numbers.clamp_shift(Mux(scale < 0, 0, scale)[: SCALE_BITS - 1], _shift_bits(width))
 
 
 def _shift_bits(width: int) -> int:

@@ -73,18 +73,21 @@ class Soc(wiring.Component):
         m.submodules.host = host = self._host
         m.submodules.receiver = receiver = Receiver(self._cycles)
         m.submodules.transmitter = transmitter = Transmitter(self._cycles)
-        wiring.connect(m, receiver.o, host.i)
         wiring.connect(m, host.o, transmitter.i)
         wiring.connect(m, host.requests, core.requests)
         wiring.connect(m, core.tokens, host.tokens)
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
-            host.framing_error.eq(receiver.framing_error),
             host.slot.eq(core.slot),
             core.abort.eq(host.abort),
             self.alive.eq(host.beat),
             self.busy.eq(~core.idle),
             self.error.eq(host.error),
+        ]
+        m.d.sync += [  # bytes are far apart: a register keeps the way to the host short
+            host.i.valid.eq(receiver.o.valid),
+            host.i.p.eq(receiver.o.p),
+            host.framing_error.eq(receiver.framing_error),
         ]
         return m

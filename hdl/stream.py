@@ -7,8 +7,8 @@ stream.  A beat carries the vector's exponent (no bits when the format is static
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import EXPONENT_BITS, Block, Format
@@ -73,26 +73,73 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = Shape.cast(self._shape).width
-        m.submodules.fifo = queue = fifo.SyncFIFO(width=width, depth=self._depth)
-        arriving, leaving = Value.cast(self.i.p), Value.cast(self.o.p)
-        past = Signal()  # the arriving beat goes past the empty queue
-        if self._bypass:
-            m.d.comb += past.eq(~queue.r_rdy & self.o.ready)
+        # Registers tell whether there is a beat and room: all that streams touch hangs on them.
+        level, there, room = Signal(range(self._depth + 1)), Signal(), Signal(init=1)
+        past, put, get = Signal(), Signal(), Signal()
+        if self._bypass:  # the arriving beat goes past the empty queue
+            m.d.comb += past.eq(~there & self.o.ready)
         m.d.comb += [
-            queue.w_data.eq(arriving),
-            queue.w_en.eq(self.i.valid & ~past),
-            self.i.ready.eq(queue.w_rdy | past),
-            queue.r_en.eq(self.o.ready),
+            put.eq(self.i.valid & room & ~past),
+            get.eq(there & self.o.ready),
+            self.i.ready.eq(room),
         ]
+        with m.If(put & ~get):
+            m.d.sync += [level.eq(level + 1), there.eq(1), room.eq(level != self._depth - 1)]
+        with m.If(get & ~put):
+            m.d.sync += [level.eq(level - 1), there.eq(level != 1), room.eq(1)]
+        alone = ~there | (level == 1)
+        stored = self._stored(m, put, get, alone, ~there | self.o.ready)
+        leaving, arriving = Value.cast(self.o.p), Value.cast(self.i.p)
         if self._bypass:
             m.d.comb += [
-                leaving.eq(Mux(queue.r_rdy, queue.r_data, arriving)),
-                self.o.valid.eq(queue.r_rdy | self.i.valid),
+                leaving.eq(Mux(there, stored, arriving)),
+                self.o.valid.eq(there | self.i.valid),
             ]
         else:
-            m.d.comb += [leaving.eq(queue.r_data), self.o.valid.eq(queue.r_rdy)]
+            m.d.comb += [leaving.eq(stored), self.o.valid.eq(there)]
         return m
+
+    def _stored(self, m: Module, put: Value, get: Value, alone: Value, turns: Value) -> Value:
+        """The oldest beat: its data from the memory, what describes them from a register.
+
+        That register holds what the memory will have at the next place, or what arrives when the
+        oldest is ``alone``; it ``turns`` when there is none or when the oldest leaves.
+        """
+        split, arriving = self._data_bits(), Value.cast(self.i.p)
+        parts = [part for part in (arriving[:split], arriving[split:]) if len(part)]
+        place, following = Signal(range(self._depth)), Signal(range(self._depth))
+        filled = Signal(range(self._depth))
+        m.d.comb += following.eq(_next(place, self._depth))
+        with m.If(put):
+            m.d.sync += filled.eq(_next(filled, self._depth))
+        with m.If(get):
+            m.d.sync += place.eq(following)
+        found = []
+        for part, at, ahead in zip(parts, (place, following), (False, True), strict=False):
+            name = "head" if ahead else "storage"
+            m.submodules[name] = kept = memory.Memory(shape=len(part), depth=self._depth, init=[])
+            write, read = kept.write_port(), kept.read_port(domain="comb")
+            m.d.comb += [write.en.eq(put), write.data.eq(part), write.addr.eq(filled)]
+            m.d.comb += read.addr.eq(at)
+            if ahead:
+                head = Signal(len(part))
+                with m.If(turns):
+                    m.d.sync += head.eq(Mux(alone, part, read.data))
+                found.append(head)
+            else:
+                found.append(read.data)
+        return Cat(found)
+
+    def _data_bits(self) -> int:
+        """Bits of a beat's data, which come first; of another shape all that there are."""
+        shape = self._shape
+        if isinstance(shape, data.StructLayout) and next(iter(shape.members)) == "data":
+            return Shape.cast(shape.members["data"]).width
+        return Shape.cast(shape).width
+
+
+def _next(place: Signal, size: int) -> Value:
+    return Mux(place == size - 1, 0, place + 1)
 
 
 class CreditQueue(wiring.Component):
@@ -122,10 +169,13 @@ class CreditQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.queue = queue = Queue(self._shape, self._depth, self._bypass)
-        taken = Signal(range(self._depth + 1))
+        taken, free = Signal(range(self._depth + 1)), Signal(init=1)
         gone = self.o.valid & self.o.ready
-        m.d.sync += taken.eq(taken + self.reserve - gone)
-        m.d.comb += self.free.eq(taken != self._depth)
+        with m.If(self.reserve & ~gone):
+            m.d.sync += [taken.eq(taken + 1), free.eq(taken != self._depth - 1)]
+        with m.If(gone & ~self.reserve):
+            m.d.sync += [taken.eq(taken - 1), free.eq(1)]
+        m.d.comb += self.free.eq(free)
         wiring.connect(m, wiring.flipped(self.i), queue.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m

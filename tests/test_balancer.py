@@ -90,7 +90,7 @@ def test_folded_shares_and_pipelined_does_not():
     assert (folded.instances, pipelined.instances) == (1, 3)
     assert list(folded.arrays()) == ["multipliers"]
     assert [u.kind for u in folded.arrays()["multipliers"]] == [
-        "attention", "norm", "linear", "sample",
+        "linear", "attention", "norm", "sample",
     ]  # fmt: skip
     linear = next(u for u in folded.units if u.kind == "linear")
     names = ["q", "k", "v", "project", "fc1", "fc2"]

@@ -21,7 +21,7 @@ def steps(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     netlist = tmp_path / "netlist"
     netlist.mkdir()
-    reached = {"fmax": 110.0, "lut": 5000}
+    reached = {"fmax": 110.0, "lut": 5000, "seeds": {}}
 
     def synthesise(order, cache):
         cells = {"LUT6": reached["lut"], "FDRE": 300, "DSP48E1": 8}
@@ -31,7 +31,8 @@ def steps(monkeypatch, tmp_path):
     def place(order, netlist, cache):
         hops = (timing.Hop("a", 1.0, 0.5, ("hdl/core.py:1",)),)
         tools = Tools({}, {"nextpnr": "1.2"}, tmp_path)
-        return build.Placed(netlist, netlist, timing.Timing(reached["fmax"], hops), tools)
+        mhz = reached["seeds"].get(order.seed, reached["fmax"])
+        return build.Placed(netlist, netlist, order.seed, timing.Timing(mhz, hops), tools)
 
     def cached(folder, make, what=""):
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,32 @@ def test_speed_follows_from_the_clock_that_was_built(steps, tmp_path):
     run(app, "boards", ["bitstream", "--board=arty", "--multipliers=8", "--clock=50"])
     report = json.loads((tmp_path / "build/boards/arty/microgpt/report.json").read_text())
     assert report["tokens_per_second"] == round(50e6 / 512.5, 2)
+
+
+def placed_with(tmp_path, name="report.json"):
+    report = json.loads((tmp_path / "build/boards/arty/microgpt" / name).read_text())
+    return report["seed"], report["fmax_mhz"]
+
+
+def test_the_next_seeds_are_tried_until_timing_closes(steps, tmp_path, capsys):
+    steps["seeds"] = {7: 97.26, 8: 99.0, 9: 101.5, 10: 120.0}
+    run(app, "boards", ["bitstream", "--board=arty", "--multipliers=8", "--seed=7"])
+    assert placed_with(tmp_path) == (9, 101.5)
+    assert (
+        "weft: seed 7 reaches 97.3 MHz of 100 MHz (1 of at most 4 seeds)" in capsys.readouterr().err
+    )
+
+
+def test_after_the_last_seed_the_fastest_layout_is_reported(steps, tmp_path, capsys):
+    steps["seeds"] = {4294967295: 97.0, 0: 99.0, 1: 98.0, 2: 96.0, 3: 120.0}
+    said = refused(capsys, "--board=arty", "--multipliers=8", "--seed=4294967295")
+    assert "the layout reaches 99.0 MHz of 100 MHz" in said
+    assert placed_with(tmp_path, "timing.json") == (0, 99.0)
+
+
+def test_no_seed_is_tried_after_a_layout_that_is_far_too_slow(steps, tmp_path, capsys):
+    steps["seeds"] = {42: 60.0, 43: 120.0}
+    assert "reaches 60.0 MHz of 100 MHz" in refused(capsys, "--board=arty", "--multipliers=8")
 
 
 def test_a_netlist_that_turns_out_too_large(steps, capsys):

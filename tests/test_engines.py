@@ -139,6 +139,21 @@ def test_cache_makes_once(tmp_path):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("tool", ["false", "true"])  # Yosys does not notice
+def test_a_tool_that_fails_on_a_full_disk(tool, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(process.shutil, "disk_usage", lambda path: usage._replace(free=4096))
+    with pytest.raises(WeftError, match=r"cc failed: no space is left in .*; make room and run"):
+        process.execute([tool], tmp_path, "cc")
+
+
+def test_a_file_that_is_no_program(tmp_path):
+    (tmp_path / "tool").write_bytes(b"\x7fELF and nothing")
+    (tmp_path / "tool").chmod(0o755)
+    with pytest.raises(WeftError, match="tool cannot be started: Exec format error; repair it"):
+        process.execute([tmp_path / "tool"], tmp_path, "the tool")
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path):
     dead, alive, other = (tmp_path / name for name in (".dead.x1_y", ".alive.x1_y", ".other.y"))
     for folder in (dead, alive, other):

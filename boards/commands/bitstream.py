@@ -70,7 +70,7 @@ def bitstream(
     needs = used(chosen.family, netlist)
     if not fits(chosen, needs):
         raise WeftError(fit.refusal(chosen, plan, needs))
-    placed = build.place(order, netlist, CACHE)
+    placed = build.close(order, netlist, CACHE)
     report = make_report(order, model, way, placed, needs)
     write_json(folder / "timing.json", report)  # of a failure too; the report is of what is there
     product = build.pack(order, placed, CACHE)
@@ -92,10 +92,18 @@ def clock_of(board: Board, asked: float | None) -> float:
 
 
 def with_vivado(order: build.Order, folder: Path) -> None:
-    """The same with Vivado's tools."""
+    """The same with Vivado's tools: a bitstream if timing closes."""
     project = folder / "vivado"
-    path = vivado.run(vivado.write_project(order, project))
-    print(f"{vivado.fmax(project, order.made_mhz):.1f} MHz of {order.made_mhz:g} MHz: {path}")
+    product = vivado.run(vivado.write_project(order, project))
+    reached = vivado.fmax(project, order.made_mhz)
+    if reached < order.made_mhz:
+        raise WeftError(
+            f"timing does not close on {order.board.title}: Vivado's layout reaches "
+            f"{reached:.1f} MHz of {order.made_mhz:g} MHz; give a lower CLOCK or fewer MULTIPLIERS"
+        )
+    output = folder / product.name
+    write_whole(output, product.read_bytes())
+    print(f"{reached:.1f} MHz of {order.made_mhz:g} MHz: {output}")
 
 
 def write_json(path: Path, content: dict) -> None:

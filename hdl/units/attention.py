@@ -197,7 +197,7 @@ class Attention(wiring.Component):
                 scored.eq(0),
                 second_busy.eq(1),
                 second_tag.eq(v.tag),
-                second_scale.eq(first_scale),
+                second_scale.eq(self._held(first_scale)),
                 self._sum.top.eq(v.top),
             ]
         if self._taps:
@@ -217,6 +217,12 @@ class Attention(wiring.Component):
         m.submodules.parameters = self._rom
         m.d.comb += self._rom.addr.eq(row_address(self._k.tag, *self._rows))
         return data.View(self._row, self._rom.data)
+
+    def _held(self, loaded: Value) -> Value:
+        """A scale as it is kept for the answer; a static one is a right shift."""
+        job = self._shape.job
+        static = isinstance(job.value, Fixed) and isinstance(job.format, Fixed)
+        return requantise.right_shift(loaded, WIDE_BITS) if static else loaded
 
     def _scale(self, loaded: Value) -> Value:
         """What Requantise takes as scale."""

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.stage import Embed as Stage
 from hdl import numbers
 from hdl.memory import Memories
-from hdl.stream import Tags, beat, beats
+from hdl.stream import Queue, Tags, beat, beats
 from hdl.units.unit import Work, check_jobs, moved, pack_lanes
 
 LATENCY = 2
@@ -94,17 +94,19 @@ class Embed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stage, i, o = self._stage, self.i, self.o
+        stage, i = self._stage, self.i
         count, bits = beats(stage.output_size, self._lanes), _beat_bits(stage, self._lanes)
-        m.submodules.work = work = Work(self._tags.job, 3)
+        m.submodules.work = work = Work(self._tags.job, 4)
+        m.submodules.answer = answer = Queue(self.o.p.shape(), 2)  # whose `ready` is a register
+        wiring.connect(m, answer.o, wiring.flipped(self.o))
         index, last = Signal(bits), Signal()
         m.d.comb += last.eq(index == count - 1)
 
         # Cycle 1: rows come out of the memories.  Cycle 2: their sum is at `o`.
         read = Signal()
         tag, first, final = Signal.like(i.p.tag), Signal(), Signal()
-        take, move = Signal(), Signal()
-        m.d.comb += [move.eq(~o.valid | o.ready), take.eq(~read | move), i.ready.eq(take & last)]
+        take, o = Signal(), answer.i
+        m.d.comb += [take.eq(~read | o.ready), i.ready.eq(take & last)]
         with m.If(take):
             m.d.sync += [read.eq(i.valid), tag.eq(i.p.tag), first.eq(index == 0), final.eq(last)]
             with m.If(i.valid & (count > 1)):
@@ -119,16 +121,14 @@ class Embed(wiring.Component):
             m.d.comb += [rom.addr.eq(Cat(index, row)), rom.en.eq(take)]
 
         held = []
-        with m.If(move):
-            m.d.sync += [o.valid.eq(read), o.p.tag.eq(tag), o.p.first.eq(first), o.p.last.eq(final)]
+        m.d.comb += [o.valid.eq(read), o.p.tag.eq(tag), o.p.first.eq(first), o.p.last.eq(final)]
         for k in range(self._lanes):
             width = stage.format.width
             total = sum(rom.data.word_select(k, width).as_signed() for rom, _ in roms.values())
             value, over = numbers.saturate(m, total, width, f"y{k}")
             held.append(over)
-            with m.If(move):
-                m.d.sync += o.p.data[k].eq(value)
-        m.d.sync += self.saturated.eq(read & move & Cat(held).any())
-        work.connect(m, i.valid & take & (index == 0), moved(o, "last"), i.p.tag.job)
+            m.d.comb += o.p.data[k].eq(value)
+        m.d.sync += self.saturated.eq(read & o.ready & Cat(held).any())
+        work.connect(m, i.valid & take & (index == 0), moved(self.o, "last"), i.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
         return m

@@ -53,7 +53,7 @@ class Linear(wiring.Component):
 
     Latency :func:`latency`, see :meth:`cycles`.  Throughput: lanes * rows products a cycle, without
     a pause between groups, vectors or jobs.  Back-pressure: holds ``i`` when two vectors are kept;
-    issues the last beat of a group only when there is room for its answer.
+    issues a beat only when there is room for the answer of its group.
     Tested: 1 to 64 inputs and outputs, 1 to 16 lanes and rows, all formats, a contended array.
 
     Parameters
@@ -128,10 +128,12 @@ class Linear(wiring.Component):
 
     @property
     def _depth(self) -> int:
-        """Beats of room behind the multipliers: those on the way, and for Block a whole vector."""
+        """Beats of room behind the multipliers: those on the way and the one that is being summed,
+        and for Block a whole vector.
+        """
         away = -(-(self._wait + requantise.latency(self._form) + 1) // min(self._geometry.beats))
         kept = max(self._geometry.groups) if isinstance(self._form, Block) else 0
-        return max(away + kept, 2)
+        return away + 1 + kept
 
     def elaborate(self, platform):
         m = Module()
@@ -202,7 +204,8 @@ class Linear(wiring.Component):
         x, w, mul = self._vectors.o, self._source.o, self.mul
         issue = Signal()
         m.d.comb += [
-            mul.valid.eq(x.valid & w.valid & (~x.p.last | self._requantise.free)),
+            # Not for the last beat of a group only: which it is comes late, out of a memory.
+            mul.valid.eq(x.valid & w.valid & self._requantise.free),
             issue.eq(mul.valid & mul.ready),
             x.ready.eq(issue),
             w.ready.eq(issue),
@@ -220,10 +223,13 @@ class Linear(wiring.Component):
         begins = Signal(init=1)
         with m.If(issue & x.p.last):
             m.d.sync += begins.eq(w.p.last)
-        wide = self._requantise.i
+        wide, scale = self._requantise.i, x.p.vector.scale
+        if isinstance(self._form, Fixed) and not self._moving:
+            scale = requantise.right_shift(scale, self._total)
         about = Signal(data.StructLayout({"vector": self._about(), "first": 1, "last": 1}))
         m.d.comb += [
-            about.vector.eq(x.p.vector),
+            about.vector.tag.eq(x.p.vector.tag),
+            about.vector.scale.eq(scale),
             about.first.eq(begins),
             about.last.eq(w.p.last),
             adders.valid.eq(delay(m, issue, mac.LATENCY, "issued")),

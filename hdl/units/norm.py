@@ -35,6 +35,9 @@ from hdl.units.unit import SHIFT, Work, check_jobs, moved, parameter_rom, row_ad
 
 __all__ = ["Norm", "image", "interval", "latency"]
 
+WIDE = 2 * MANTISSA_BITS - 1
+"""Width of an element times the root."""
+
 
 def latency(size: int, lanes: int, form: Format) -> int:
     """Cycles from the last beat accepted to the first beat at ``o``, when nothing stalls it."""
@@ -112,7 +115,8 @@ class Norm(wiring.Component):
         squared, asked, scaled = turns.square & ready, turns.ask & ready, turns.scale & ready
         sum_cycles = square_sum.cycles(self._lanes)
         total_comes = delay(m, squared & i.last, mac.LATENCY + sum_cycles, "total")
-        root_comes = delay(m, asked, mac.LATENCY, "root")
+        root_soon = delay(m, asked, mac.LATENCY - 1, "root")
+        root_comes = delay(m, root_soon, 1, "root_comes")
         m.d.comb += [
             self.i.ready.eq(ready & kept.i.ready & turns.open),
             self.mul.valid.eq(turns.square | turns.ask | turns.scale),
@@ -120,7 +124,7 @@ class Norm(wiring.Component):
             turns.beat.eq(self.i.valid & kept.i.ready),
             turns.beat_last.eq(i.last),
             turns.total.eq(total_comes),
-            turns.root.eq(root_comes),
+            turns.root.eq(root_soon),
             turns.kept_last.eq(kept.o.p.last),
             kept.i.valid.eq(squared),
             kept.i.p.data.eq(i.data),
@@ -185,9 +189,11 @@ class Norm(wiring.Component):
         half = place[1:] if isinstance(self._stage.format, Fixed) else -place[1:]
         with m.If(total_comes):
             m.d.sync += scale.eq(offset + half)
-        root_held = Signal(MANTISSA_BITS)
+        root_held, held = Signal(MANTISSA_BITS), scale
+        if isinstance(self._stage.format, Fixed):
+            held = requantise.right_shift(scale, WIDE + LEFT)
         with m.If(root_comes):
-            m.d.sync += [root_held.eq(lookup.y), scale_held.eq(scale)]
+            m.d.sync += [root_held.eq(lookup.y), scale_held.eq(held)]
         return Mux(root_comes, lookup.y, root_held)[:MANTISSA_BITS], scale_held
 
     def _factors(self, m: Module, turns: Turns, kept, root: Value) -> None:
@@ -203,7 +209,7 @@ class Norm(wiring.Component):
     def _answer(self, m: Module, scaled: Value, kept, scale: Value, depth: int) -> Value:
         """From scaled beats to ``o``; returns whether there is room for one more."""
         fixed = isinstance(self._stage.format, Fixed)
-        wide, left = 2 * MANTISSA_BITS - 1 + LEFT * fixed, LEFT * fixed
+        wide, left = WIDE + LEFT * fixed, LEFT * fixed
         answer = Requantise(self._lanes, wide, self._stage.format, self._tags, depth)
         m.submodules.answer = answer
         m.d.comb += [

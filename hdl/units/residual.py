@@ -10,7 +10,7 @@ from golden.numbers import MAX_LEFT, Block, Fixed, Format
 from golden.stage import Residual as Stage
 from hdl import numbers
 from hdl.memory import Memories
-from hdl.stream import Tags, beat
+from hdl.stream import Queue, Tags, beat
 from hdl.units.unit import (
     SHIFT,
     Work,
@@ -92,11 +92,12 @@ class Residual(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        x, branch, o = self.x, self.branch, self.o
-        m.submodules.work = work = Work(self._tags.job, 3)
-        move, take, valid = Signal(), Signal(), Signal()
+        x, branch = self.x, self.branch
+        m.submodules.work = work = Work(self._tags.job, 4)
+        m.submodules.answer = answer = Queue(self.o.p.shape(), 2)  # whose `ready` is a register
+        o, move, take, valid = answer.i, answer.i.ready, Signal(), Signal()
+        wiring.connect(m, answer.o, wiring.flipped(self.o))
         m.d.comb += [
-            move.eq(~o.valid | o.ready),
             valid.eq(x.valid & branch.valid),
             x.ready.eq(take & branch.valid),
             branch.ready.eq(take & x.valid),
@@ -110,20 +111,18 @@ class Residual(wiring.Component):
         else:
             valid, meta, pairs = self._shifted(m, valid, take, move)
         held = []
-        with m.If(move):
-            m.d.sync += [
-                o.valid.eq(valid),
-                o.p.tag.eq(meta[0]),
-                o.p.first.eq(meta[1]),
-                o.p.last.eq(meta[2]),
-            ]
+        m.d.comb += [
+            o.valid.eq(valid),
+            o.p.tag.eq(meta[0]),
+            o.p.first.eq(meta[1]),
+            o.p.last.eq(meta[2]),
+        ]
         for k, (a, b) in enumerate(pairs):
             value, over = numbers.saturate(m, a + b, self._stage.format.width, f"y{k}")
             held.append(over)
-            with m.If(move):
-                m.d.sync += o.p.data[k].eq(value)
+            m.d.comb += o.p.data[k].eq(value)
         m.d.sync += self.saturated.eq(valid & move & Cat(held).any())
-        work.connect(m, moved(x, "first"), moved(o, "last"), x.p.tag.job)
+        work.connect(m, moved(x, "first"), moved(self.o, "last"), x.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
         return m
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from sim import recorder, tools
+
+ROOM = 1 << 16
+"""Bytes: when less is left on the disk, a tool has failed, whatever it says."""
 
 TAIL = 12
 """Lines of a log that an error shows."""
@@ -20,11 +24,13 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
     Raises
     ------
     WeftError
-        If it fails: ``what`` failed, and the end of what it said.
+        If it fails: ``what`` failed, and the end of what it said; or that the disk is full.
     """
     log = Path(folder) / f"{Path(command[0]).name}.log"
     with log.open("wb") as file, started(command, folder, file, file) as process:
         process.wait()
+    if shutil.disk_usage(folder).free < ROOM:  # Yosys writes a part of a file, and calls it success
+        raise WeftError(f"{what} failed: no space is left in {folder}; make room and run again")
     if process.returncode:
         raise WeftError(f"{what} failed{ended(process.returncode)}:\n{tail(log.read_text())}")
 
@@ -77,17 +83,22 @@ def started(
     command, folder, stdout, stderr, stdin=subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen]:
     """A process of a group of its own, which is gone, children and all, when the block is left."""
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        cwd=folder,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env=tools.environment(),
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=tools.environment(),
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WeftError(
+            f"{command[0]} cannot be started: {error.strerror}; repair it, or take it off PATH"
+        ) from None
     try:
         yield process
     finally:
