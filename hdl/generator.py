@@ -107,7 +107,8 @@ class Generator(wiring.Component):
         in the order of acceptance; the core answers a token after it has taken the job.
     done: stream of struct (token, tag): the core's answer to every accepted token, in any order of
         streams; ``token`` counts when tag.sample.
-    tokens: stream of ``token_layout``; ``cycles`` from the acceptance of the token to its answer.
+    tokens: stream of ``token_layout``; ``cycles`` from the acceptance of the token to its answer,
+        without those in which an answer waits because nobody reads ``tokens``.
     abort: while it is high, the next sampled token of every sequence is its last; a prompt still
         takes its beats to the one with ``last``, which may come early.
     slot: that the first beat of a request takes; its stream, once a slot is free.
@@ -152,7 +153,8 @@ class Generator(wiring.Component):
             self.idle.eq(~Cat(slot.used for slot in slots).any()),
         ]
         now = Signal(COUNT_BITS)
-        m.d.sync += now.eq(now + 1)
+        with m.If(~self.done.valid | self.done.ready):  # an answer that waits has been computed
+            m.d.sync += now.eq(now + 1)
         back = self._answers(m, slots, results, room, now)
         self._prompts(m, slots, entry, jobs, room, back)
         with m.If(self.accept.valid & self.accept.ready):

@@ -23,7 +23,7 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
         If it fails: ``what`` failed, and the end of what it said.
     """
     log = Path(folder) / f"{Path(command[0]).name}.log"
-    with log.open("wb") as file, _started(command, folder, file, file) as process:
+    with log.open("wb") as file, started(command, folder, file, file) as process:
         process.wait()
     if process.returncode:
         raise WeftError(f"{what} failed{_ended(process.returncode)}:\n{tail(log.read_text())}")
@@ -42,7 +42,7 @@ def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[s
     """
     log = Path(folder) / "log.txt"
     kinds = recorder.KINDS
-    with log.open("wb") as file, _started(command, folder, subprocess.PIPE, file) as process:
+    with log.open("wb") as file, started(command, folder, subprocess.PIPE, file) as process:
         for line in process.stdout:
             if line[0] in kinds and line[-1] == "\n" and _is_line(line):
                 yield line[:-1]
@@ -72,12 +72,14 @@ def _ended(status: int) -> str:
 
 
 @contextlib.contextmanager
-def _started(command, folder, stdout, stderr) -> Iterator[subprocess.Popen]:
+def started(
+    command, folder, stdout, stderr, stdin=subprocess.DEVNULL
+) -> Iterator[subprocess.Popen]:
     """A process of a group of its own, which is gone, children and all, when the block is left."""
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=tools.environment(),
@@ -92,5 +94,7 @@ def _started(command, folder, stdout, stderr) -> Iterator[subprocess.Popen]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if process.stdout:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
