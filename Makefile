@@ -40,6 +40,7 @@ options.wave     := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE FROM CYCLES
 options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
 options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT
 options.bitstream := BOARD MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES CLOCK SEED TOOLCHAIN
+options.gatesim  := BOARD MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES CLOCK $(text)
 options.boards   := MODEL
 options.results  := OUTPUT
 options.train    := DATA STEPS SEED OUTPUT
@@ -66,6 +67,9 @@ boards: setup ## list the boards, and what fits on each
 	$(call cli,boards boards)
 bitstream: setup ## make a bitstream for a board; sets the tools up on first use; writes build/boards/<board>/<model>
 	$(call cli,boards bitstream)
+
+gatesim: setup ## simulate a board's netlist at its pins against the integer model; writes build/gatesim/<board>/<model>
+	$(call cli,boards gatesim)
 
 ##@ Models
 train: setup ## train microgpt on a list of names; writes a checkpoint and its loss curve
@@ -135,5 +139,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards clean count coverage distclean doctor format graph help lint lock results setup sim test test-boards test-slow train verilog wave
+.PHONY: accuracy bitstream boards clean count coverage distclean doctor format gatesim graph help lint lock results setup sim test test-boards test-slow train verilog wave
 .NOTPARALLEL:

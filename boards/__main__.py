@@ -9,11 +9,12 @@ with reporting_errors():  # imports take long enough to be interrupted
     from boards.commands.bitstream import bitstream
     from boards.commands.boards import boards
     from boards.commands.count import count
+    from boards.commands.gatesim import gatesim
     from boards.commands.sizes import sizes
     from golden.cli import application, run
 
     app = application("Put the gateware onto boards: what it needs, and bitstreams.")
-    for command in (bitstream, boards, count, sizes):
+    for command in (bitstream, boards, count, gatesim, sizes):
         app.command()(command)
 
     if __name__ == "__main__":

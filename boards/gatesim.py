@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sim import tools
 from sim.build import Design
 from sim.build import build as build_bench
 from sim.engines import DEFAULT
-from sim.netlist.check import Checker, Outcome
+from sim.netlist.check import Checker, Outcome, hello_of, sampled_by
 from sim.netlist.port import running
 from sim.netlist.program import cells_of, program
 from sim.session import run as simulate_core
@@ -49,38 +50,35 @@ def core_cycles(design: Design, requests: Sequence[Request], folder: Path) -> li
         ]
 
 
+def checker_for(order: Order, design: Design, cycles: Sequence[int]) -> Checker:
+    """What compares a netlist of a design; ``cycles`` are those of every sampled token."""
+    hello = hello_of(design, round(order.made_mhz * 1e6))
+    return Checker(hello, functools.partial(sampled_by, design), cycles)
+
+
 def simulate(
     order: Order,
     netlist: Path,
-    design: Design,
+    checker: Checker,
     requests: Sequence[Request],
-    cycles: Sequence[int],
     folder: Path,
     cache: Path,
     say: Callable[[dict], None] = lambda token: None,
 ) -> Result:
-    """Simulate a netlist, and compare all that it says.
+    """Simulate a netlist (its JSON), and let ``checker`` compare all that it says.
 
-    Parameters
-    ----------
-    netlist: its JSON.  cycles: of every token that it will sample.
-    folder: for the log.  cache: for what is compiled.
-
-    Raises
-    ------
-    Mismatch: at the first difference.
+    The log goes to ``folder``; ``cache`` keeps what is compiled.  Raises a Mismatch at the first
+    difference.
     """
     board = order.board
     pins = pins_of(board)
     with ticking("compiling the netlist", cache / LOG):
         simulation = program(netlist, board.family, pins, cache)
-    clock_hz = round(order.made_mhz * 1e6)
     make_folder_for(folder / LOG)
-    checker = Checker(design, clock_hz, cycles)
     started = time.perf_counter()
     with running(simulation, pins, order.seed, folder / LOG) as port:
         outcome = checker.run(port, requests, say)
-        simulated = round(port.seconds * clock_hz)
+        simulated = round(port.seconds * order.made_mhz * 1e6)
     seconds = time.perf_counter() - started
     return Result(outcome, cells_of(netlist), simulated, seconds)
 

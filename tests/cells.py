@@ -70,9 +70,9 @@ def run(folder, family, cell, text):
     command += [f"-D{name}" for name in (*cells.defines, "NO_ICE40_DEFAULT_ASSIGNMENTS")]
     command += [f"-I{share / name}" for name in cells.includes]
     command += ["bench.v", *(cells.sources() if own else [share / name for name in cells.library])]
-    for command in (command, [tools.vvp(), "-n", "bench.vvp"]):
+    for step in (command, [tools.vvp(), "-n", "bench.vvp"]):
         done = subprocess.run(
-            [str(part) for part in command],
+            [str(part) for part in step],
             cwd=folder, env=tools.environment(), capture_output=True, text=True,
         )  # fmt: skip
         if done.returncode:

@@ -8,8 +8,12 @@ come in as libraries, of which only those modules are taken that are missing.
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+_MODULE = re.compile(r"^(?P<shell>\(\* *blackbox[^)]*\*\)\s*)?module\s+(?P<name>\w+)", re.MULTILINE)
+"""A module of a file, and the attribute that marks a shell."""
 
 COMMON = Path(__file__).with_name("block_ram.v")
 
@@ -39,6 +43,14 @@ class Cells:
             *self.sources(),
             *(part for name in self.library for part in ("-v", share / name)),
         ]
+
+    def modelled(self) -> set[str]:
+        """Names of all cells that have behaviour."""
+        share = share_folder()
+        files = [*self.sources(), *(share / name for name in self.library)]
+        files += [path for folder in self.includes for path in (share / folder).glob("*.vh")]
+        found = (_MODULE.finditer(path.read_text()) for path in files)
+        return {each["name"] for some in found for each in some if not each["shell"]}
 
     def sources(self) -> list[Path]:
         """The files in this folder."""

@@ -6,7 +6,7 @@ counted before synthesis; then the device's own counters, and its lights, with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from golden import protocol
@@ -16,6 +16,7 @@ from sim.host import Link
 from sim.mismatch import Mismatch
 from sim.netlist.port import NetlistPort
 from sim.replies import Device, LinkError, NoReply, Token
+from sim.report import VERSION
 
 RESET_SECONDS = 40e-6
 """The device is out of its reset after this: 256 cycles, and those of the PLL."""
@@ -41,13 +42,18 @@ class Checker:
 
     Parameters
     ----------
-    design: what the netlist was made of.  clock_hz: of its gateware.
+    hello: what the device must say that it is; fields of sim.replies.Device.
+    sampled: tells (token, position, last) of everything that a request samples.
     cycles: of every token that is sampled, in order.
     """
 
-    def __init__(self, design: Design, clock_hz: int, cycles: Sequence[int]):
-        self._design, self._clock_hz = design, clock_hz
-        self._cycles = list(cycles)
+    def __init__(
+        self,
+        hello: Mapping[str, object],
+        sampled: Callable[[Request], Iterable[tuple[int, int, bool]]],
+        cycles: Sequence[int],
+    ):
+        self._expected, self._sampled, self._cycles = hello, sampled, list(cycles)
         self.outcome = Outcome()
 
     def run(
@@ -74,7 +80,7 @@ class Checker:
             raise Mismatch(f"the netlist stopped answering {said}") from None
         except LinkError as error:
             raise Mismatch(f"the netlist gave a wrong answer: {error}") from None
-        self._counters(len(requests) + 2, port.seconds)
+        self._counters(len(requests) + 1, port.seconds)  # before the last, COUNTERS
         self._equal("the lights at the end", set(), port.lights - {"alive"})
         return self.outcome
 
@@ -84,26 +90,22 @@ class Checker:
             raise Mismatch(f"{what}: expected {expected}, the netlist has {found}")
 
     def _hello(self, device: Device) -> None:
-        plan, schedule = self._design.plan, self._design.schedule
-        self._equal("digest of the plan", plan.digest()[:16], device.digest)
-        self._equal("frequency", self._clock_hz, device.clock_hz)
-        self._equal("vocabulary", plan.n_vocab, device.n_vocab)
-        self._equal("context", plan.n_ctx, device.n_ctx)
-        self._equal("streams", schedule.streams, device.streams)
+        for name, value in self._expected.items():
+            self._equal(name, value, getattr(device, name))
 
     def _generate(self, link: Link, port: NetlistPort, request: Request, say) -> None:
-        steps = (step for step in generate(self._design.plan, request) if step.sampled is not None)
+        expected = iter(self._sampled(request))
         for token in link.generate(request):
-            step = next(steps)
+            sampled, position, last = next(expected)
             where = f"sequence {request.sequence}, position {token.position}"
-            if token.token != step.sampled:
+            if token.token != sampled:
                 raise Mismatch(
-                    f"{where}: the integer model sampled token {step.sampled}, "
+                    f"{where}: the integer model sampled token {sampled}, "
                     f"the netlist token {token.token}"
                 )
             cycles = self._cycles[len(self.outcome.tokens)]
-            self._equal(f"{where}, position", step.position, token.position)
-            self._equal(f"{where}, last", step.last, token.last)
+            self._equal(f"{where}, position", position, token.position)
+            self._equal(f"{where}, last", last, token.last)
             self._equal(f"{where}, cycles of the token", cycles, token.cycles)
             self._equal(f"{where}, error light", False, "error" in port.lit)
             self.outcome.compared += 1
@@ -124,5 +126,25 @@ class Checker:
         }
         for name, value in expected.items():
             self._equal(f"counter {name}", value, counted[name])
-        most = seconds * self._clock_hz
+        most = seconds * self._expected["clock_hz"]
         self._equal("whether counter cycles is possible", True, 0 < counted["cycles"] <= most)
+
+
+def hello_of(design: Design, clock_hz: int) -> dict[str, object]:
+    """What a device that was made of a design says that it is."""
+    plan = design.plan
+    return {
+        "gateware": VERSION,
+        "digest": plan.digest()[:16],
+        "clock_hz": clock_hz,
+        "n_vocab": plan.n_vocab,
+        "n_ctx": plan.n_ctx,
+        "streams": design.schedule.streams,
+    }
+
+
+def sampled_by(design: Design, request: Request) -> Iterator[tuple[int, int, bool]]:
+    """(token, position, last) of everything that the integer model samples."""
+    for step in generate(design.plan, request):
+        if step.sampled is not None:
+            yield step.sampled, step.position, step.last

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from golden.errors import WeftError
 from sim import tools
 from sim.cells import CELLS
 from sim.engines import cache, process
@@ -47,13 +48,12 @@ def cells_of(netlist: Path) -> dict[str, int]:
 
 
 def program(netlist: Path, family: str, pins: Pins, folder: Path) -> Path:
-    """The program, from ``folder``, a cache, if it is there.
-
-    Parameters
-    ----------
-    netlist: JSON of Yosys.  family: in sim.cells.CELLS.
-    """
+    """The program that simulates ``netlist``, a JSON of Yosys; ``folder`` is a cache."""
     cells = CELLS[family]
+    if strange := sorted(set(cells_of(netlist)) - cells.modelled()):
+        raise WeftError(
+            f"there is no model of the cell {strange[0]} of {family}; write one in sim/cells"
+        )
     text = netlist.read_bytes()
     ports = set(json.loads(text)["modules"]["top"]["ports"])
     bench = pins.bench(ports)
