@@ -6,6 +6,7 @@ Each command lives in a module of its own in :mod:`boards.commands` and is liste
 from golden.errors import reporting_errors
 
 with reporting_errors():  # imports take long enough to be interrupted
+    from boards.commands.baselines import baselines
     from boards.commands.bitstream import bitstream
     from boards.commands.boards import boards
     from boards.commands.count import count
@@ -14,7 +15,7 @@ with reporting_errors():  # imports take long enough to be interrupted
     from golden.cli import application, run
 
     app = application("Put the gateware onto boards: what it needs, and bitstreams.")
-    for command in (bitstream, boards, count, gatesim, sizes):
+    for command in (baselines, bitstream, boards, count, gatesim, sizes):
         app.command()(command)
 
     if __name__ == "__main__":
