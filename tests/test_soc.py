@@ -97,6 +97,13 @@ def test_a_conversation(skew):
     assert 0 < wires.now * CLOCK - counters["cycles"] < 20_000
 
 
+def test_cycles_of_a_token_are_those_of_the_core():
+    """Not those in which its answer waits for the link, which is far slower."""
+    tokens = list(Wires(latency=30).link().generate(Request((1,), 8)))
+    assert len(tokens) > 4
+    assert [token.cycles for token in tokens] == [31] * len(tokens)
+
+
 @pytest.mark.slow
 def test_a_real_core():
     """From the wire through a whole model and back: the tokens of the integer model."""
