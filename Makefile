@@ -41,6 +41,7 @@ options.wave     := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE FROM CYCLES
 options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
 options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT
 options.bitstream := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK SEED TOOLCHAIN
+options.gatesim  := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK $(text)
 options.boards   := MODEL
 options.program  := BOARD MODEL
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
@@ -70,6 +71,8 @@ boards: setup ## list the boards, and what fits on each
 bitstream: setup ## make a bitstream for a board; sets the tools up on first use; writes build/boards/<board>/<model>
 	$(call cli,boards bitstream)
 
+gatesim: setup ## simulate a board's netlist at its pins against the integer model; writes build/gatesim/<board>/<model>
+	$(call cli,boards gatesim)
 program: setup ## load the last bitstream into a board; sets openFPGALoader up on first use
 	$(call cli,boards program)
 chat: setup ## talk to a board over its serial port; without BOARD and PORT, to a simulated chip through its UART
@@ -143,5 +146,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format graph help lint lock program results setup sim test test-boards test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock program results setup sim test test-boards test-slow train verilog wave
 .NOTPARALLEL:

@@ -6,16 +6,18 @@ Each command lives in a module of its own in :mod:`boards.commands` and is liste
 from golden.errors import reporting_errors
 
 with reporting_errors():  # imports take long enough to be interrupted
+    from boards.commands.baselines import baselines
     from boards.commands.bitstream import bitstream
     from boards.commands.boards import boards
     from boards.commands.chat import chat
     from boards.commands.count import count
+    from boards.commands.gatesim import gatesim
     from boards.commands.program import program
     from boards.commands.sizes import sizes
     from golden.cli import application, run
 
     app = application("Put the gateware onto boards, and talk to it.")
-    for command in (bitstream, boards, chat, count, program, sizes):
+    for command in (baselines, bitstream, boards, chat, count, gatesim, program, sizes):
         app.command()(command)
 
     if __name__ == "__main__":

@@ -22,6 +22,7 @@ from boards.elaborate import NAME, elaborate
 from boards.flows import FLOWS, Flow
 from boards.progress import ticking
 from boards.tools import Tools, find
+from boards.warnings import check_log
 from golden.errors import WeftError
 from sim.engines import cache, process
 from sim.engines.verilog import RUN_YOSYS
@@ -104,6 +105,7 @@ def synthesise(order: Order, folder: Path) -> Path:
         command = [sys.executable, "-c", RUN_YOSYS, "script synthesis.ys"]
         with ticking("synthesis", target / "yosys.log"):
             process.execute(command, target, "Yosys")
+        check_log((target / "yosys.log").read_text())
         (target / f"{NAME}.il").unlink()
         flow.check(target / f"{NAME}.json")
 
@@ -119,6 +121,10 @@ def _script(flow: Flow) -> list[str]:
         f"hierarchy -top {NAME}",
         "proc",
         "flatten",
+        "design -push-copy",  # before anything undriven becomes a constant
+        f"read_verilog -lib {' '.join(flow.cells)}",
+        "tee -q -a yosys.log check",
+        "design -pop",
         "opt_clean -purge",  # abc9 of 0.70 fails on some public names
         *(f"tee -q -a yosys.log {command.format(top=NAME)}" for command in flow.synthesis),
         "check -assert",

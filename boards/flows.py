@@ -21,6 +21,7 @@ class Flow:
     ----------
     toolchain: of the Amaranth platform whose file of constraints is used.
     constraints: that file's suffix.
+    cells: files of Yosys that declare the cells which gateware names itself.
     synthesis: commands of Yosys; ``{top}`` is the top.
     placer: the nextpnr.  place: its arguments beside the board's own, before the netlist.
     packer: all tools that make the bitstream.  pack: makes it, in the folder that it is given.
@@ -31,6 +32,7 @@ class Flow:
 
     toolchain: str
     constraints: str
+    cells: tuple[str, ...]
     synthesis: tuple[str, ...]
     placer: str
     place: tuple[str, ...]
@@ -60,6 +62,7 @@ FLOWS = {
     "xc7": Flow(
         toolchain="Vivado",
         constraints="xdc",
+        cells=("+/xilinx/cells_sim.v",),
         synthesis=("synth_xilinx -family xc7 -flatten -abc9 -top {top}",),
         placer="nextpnr-himbaechel-xilinx",
         place=("-o", "xdc=top.xdc", "-o", "fasm=top.fasm"),
@@ -72,6 +75,7 @@ FLOWS = {
     "ecp5": Flow(
         toolchain="Trellis",
         constraints="lpf",
+        cells=("+/ecp5/cells_sim.v", "+/ecp5/cells_bb.v"),
         synthesis=FAMILIES["ecp5"].commands,
         placer="nextpnr-ecp5",
         place=("--lpf", "top.lpf", "--textcfg", "top.config", "--router", "router2"),
@@ -82,6 +86,7 @@ FLOWS = {
     "ice40": Flow(
         toolchain="IceStorm",
         constraints="pcf",
+        cells=("+/ice40/cells_sim.v",),
         synthesis=FAMILIES["ice40"].commands,
         placer="nextpnr-ice40",
         place=("--pcf", "top.pcf", "--asc", "top.asc"),
@@ -92,6 +97,7 @@ FLOWS = {
     "gowin": Flow(
         toolchain="Apicula",
         constraints="cst",
+        cells=("+/gowin/cells_sim.v",),
         synthesis=FAMILIES["gowin"].commands,
         placer="nextpnr-himbaechel-gowin",
         place=("--vopt", "cst=top.cst", "--write", "top.placed.json"),

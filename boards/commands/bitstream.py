@@ -27,6 +27,10 @@ FASTEST = 1000
 FREQUENCIES = f"a frequency from 1 to {FASTEST} MHz"
 TOOLCHAINS = ("open", "vivado")
 
+Schedule = Annotated[
+    str | None, checked.choice(of=fit.FASTEST_FIRST, help="The fastest that fits if none.")
+]
+
 
 def bitstream(
     board: Annotated[str, checked.choice(of=BOARDS, help="Where it goes.")] = "arty",
@@ -35,12 +39,10 @@ def bitstream(
     numbers: options.Numbers = "fixed",
     multipliers: Annotated[
         int | None,
-        checked.whole(least=2, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
+        checked.whole(least=1, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
     ] = None,
     lanes: Lanes = None,
-    schedule: Annotated[
-        str | None, checked.choice(of=fit.FASTEST_FIRST, help="The fastest that fits if none.")
-    ] = None,
+    schedule: Schedule = None,
     clock: Annotated[
         float | None,
         checked.number(expected=FREQUENCIES, help="In MHz; the board's if none."),
