@@ -124,9 +124,17 @@ def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
         p_PIPELINE_16x16_MULT_REG2=Const(1, 1),  # cycle 3: their sum
         p_TOPOUTPUT_SELECT=Const(3, 2),
         p_BOTOUTPUT_SELECT=Const(3, 2),
+        **{f"i_{name}": Const(0, width) for name, width in SB_MAC16_UNUSED.items()},
         i_CLK=ClockSignal(),
         i_CE=Const(1, 1),
         i_A=a,
         i_B=b,
         o_O=output,
     )
+
+
+SB_MAC16_UNUSED = {"C": 16, "D": 16} | dict.fromkeys(
+    ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "OLOADTOP",
+     "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI", "ACCUMCI", "SIGNEXTIN"), 1,
+)  # fmt: skip
+"""Inputs of the block that stay low, and their widths."""

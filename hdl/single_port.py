@@ -56,6 +56,8 @@ class SinglePort(wiring.Component):
 
     def _sb_spram256ka(self, m: Module) -> None:
         """Blocks of the iCE40 UltraPlus side by side (Lattice FPGA-TN-02022)."""
+        place = Signal(SPRAM_BITS)
+        m.d.comb += place.eq(self.addr)
         for k in range(-(-self._width // SPRAM_WIDTH)):
             end = min((k + 1) * SPRAM_WIDTH, self._width)
             given, read = Signal(SPRAM_WIDTH, name=f"i{k}"), Signal(SPRAM_WIDTH, name=f"o{k}")
@@ -66,7 +68,7 @@ class SinglePort(wiring.Component):
                 i_STANDBY=Const(0, 1),
                 i_SLEEP=Const(0, 1),
                 i_POWEROFF=Const(1, 1),  # active low
-                i_ADDRESS=self.addr,
+                i_ADDRESS=place,
                 i_DATAIN=given,
                 i_MASKWREN=Const(0xF, 4),
                 i_WREN=self.write,

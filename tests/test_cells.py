@@ -6,6 +6,7 @@ import re
 import pytest
 
 from golden.numbers import MANTISSA_BITS
+from hdl.mac import LATENCY, SB_MAC16_UNUSED
 from tests.cells import simulate
 
 SIGN = 1 << (MANTISSA_BITS - 1)
@@ -32,6 +33,13 @@ PRODUCTS = {
         {"A_SIGNED": 1, "B_SIGNED": 1, "TOPOUTPUT_SELECT": "2'b11", "BOTOUTPUT_SELECT": "2'b11"},
         {"A": 16, "B": 16}, {}, {"O": 32}, 0, (),
     ),
+    "SB_MAC16 with registers": (
+        "ice40",
+        {"A_SIGNED": 1, "B_SIGNED": 1, "TOPOUTPUT_SELECT": "2'b11", "BOTOUTPUT_SELECT": "2'b11",
+         "A_REG": 1, "B_REG": 1, "TOP_8x8_MULT_REG": 1, "BOT_8x8_MULT_REG": 1,
+         "PIPELINE_16x16_MULT_REG1": 1, "PIPELINE_16x16_MULT_REG2": 1},
+        {"A": 16, "B": 16, "CE": 1, **SB_MAC16_UNUSED}, {"CE": 1}, {"O": 32}, LATENCY - 1, ("CLK",),
+    ),
     "DSP48E1": (
         "xc7",
         {"AREG": 1, "BREG": 1, "MREG": 1, "PREG": 1, "ADREG": 0, "CREG": 0, "DREG": 0,
@@ -50,7 +58,7 @@ def test_products(cell, tmp_path):
     a, b = list(inputs)[:2]
     rows = [{a: x, b: y, **constant} for x, y in FACTORS]
     rows += [rows[-1]] * cycles
-    answers = simulate(tmp_path, family, cell, parameters, inputs, output, rows, clocks)
+    answers = simulate(tmp_path, family, cell.split()[0], parameters, inputs, output, rows, clocks)
     ((name, bits),) = output.items()
     mask = (1 << bits) - 1
     found = [int(answer[name], 2) for answer in answers[cycles:]]
@@ -207,7 +215,7 @@ def test_block_rams(name, tmp_path):
         expected.append(None if enables and clash else word(stored, reads, read))
         rows.append(row(index, value, enables, read))
         store(stored, writes, index, value, enables)
-    answers = simulate(tmp_path, family, cell, parameters, inputs, outputs, rows, clocks)
+    answers = simulate(tmp_path, family, cell.split()[0], parameters, inputs, outputs, rows, clocks)
     found = [out(answer) for answer in answers]
     for n, (mine, other) in enumerate(zip(expected, found, strict=True)):
         assert mine is None or other == f"{mine:0{reads}b}", f"{name}, row {n}"
@@ -245,7 +253,7 @@ def test_what_one_port_reads_and_the_other_writes_is_random(tmp_path):
     stored = contents(2, size)
     parameters = parameters | gowin_init(stored)
     rows = [row(0, 0, 0b0011, 0)] * 8 + [row(0, 0, 0b1100, 0)] * 8
-    answers = simulate(tmp_path, family, cell, parameters, inputs, outputs, rows, clocks)
+    answers = simulate(tmp_path, family, cell.split()[0], parameters, inputs, outputs, rows, clocks)
     found = [out(answer) for answer in answers]
     assert len(set(found[:8])) > 1  # disturbed
     assert set(found[8:]) == {"0" * 18}  # the other bytes are written
