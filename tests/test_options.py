@@ -24,6 +24,7 @@ TARGETS = {
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "count": ("boards", "count"),
+    "gatesim": ("boards", "gatesim"),
     "train": ("golden", "train"),
     "accuracy": ("golden", "accuracy"),
     "graph": ("golden", "graph"),
