@@ -8,7 +8,7 @@ JOBS ?= auto
 # `make help` says.
 option.MODEL       := --model        # preset: microgpt, ailang; default microgpt
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
-option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for accuracy 1000
+option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
 option.PROMPT      := --prompt       # text to go on from; default empty, for chat what is typed
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5

@@ -26,6 +26,7 @@ TARGETS = {
     "program": ("boards", "program"),
     "chat": ("boards", "chat"),
     "count": ("boards", "count"),
+    "gatesim": ("boards", "gatesim"),
     "train": ("golden", "train"),
     "accuracy": ("golden", "accuracy"),
     "graph": ("golden", "graph"),

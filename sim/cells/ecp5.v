@@ -1,5 +1,6 @@
 // Cells of Lattice ECP5 of which Yosys has only shells, for the attributes that Weft's netlists have: anything else stops
-// the simulation. From FPGA-TN-02204 (memory), FPGA-TN-02205 (DSP), FPGA-TN-02200 (PLL) and FPGA-DS-02012.
+// the simulation. Layout of words and addresses: as Yosys maps memories to them (lattice/brams_map_16kd.v of its share).
+// Vendor's documents: FPGA-TN-02204 (memory), FPGA-TN-02205 (DSP), FPGA-TN-02200 (PLL).
 
 `timescale 1ps / 1ps
 

@@ -1,6 +1,6 @@
 // Cells of Gowin GW1N of which Yosys has only shells, for the attributes that Weft's netlists have: anything else stops the
-// simulation. From UG285 (memory) and UG287 (DSP). A word of 18 or 36 bits has its byte enables in the lowest bits of
-// the address.
+// simulation. Layout of words and addresses: as Yosys maps memories to them (gowin/brams_map.v of its share); a word of 18
+// or 36 bits has its byte enables in the lowest bits of the address. Vendor's documents: UG285 (memory), UG287 (DSP).
 
 `timescale 1ps / 1ps
 

@@ -1,5 +1,5 @@
 // Cells of Lattice iCE40 of which Yosys has only shells, or more than can be simulated fast, for the attributes that
-// Weft's netlists have: anything else stops the simulation. From FPGA-TN-02052 (PLL) and the iCE40 technology library.
+// Weft's netlists have: anything else stops the simulation. Vendor's document: FPGA-TN-02052 (PLL).
 
 `timescale 1ps / 1ps
 

@@ -1,5 +1,6 @@
 // Cells of Xilinx 7 series of which Yosys has only shells, for the attributes that Weft's netlists have: anything else
-// stops the simulation. From UG473 (v1.14), chapter 1, and UG953.
+// stops the simulation. Layout of words and addresses: as Yosys maps memories to them (xilinx/brams_xc6v_map.v of its
+// share). Vendor's documents: UG473 (memory), UG953 (cells).
 
 `timescale 1ps / 1ps
 
