@@ -116,7 +116,7 @@ class Threefry(wiring.Component):
         inside = phase != self._interval - 1
         for s in range(self._stages):
             x0, x1 = Signal(WORD, name=f"stage{s}_0"), Signal(WORD, name=f"stage{s}_1")
-            y0, y1 = self._one_cycle(m, keys, x0, x1, phase, s)
+            y0, y1 = self._one_cycle(m, keys, x0, x1, phase, s, on=move | inside)
             with m.If(move | inside):
                 m.d.sync += [x0.eq(Mux(inside, y0, given[0])), x1.eq(Mux(inside, y1, given[1]))]
             given = y0, y1
@@ -127,14 +127,16 @@ class Threefry(wiring.Component):
             key, count = _key(keys, ROUNDS // KEYED, word)
             m.d.comb += self.o.p[f"word{word}"].eq(value + key + count)
 
-    def _one_cycle(self, m: Module, keys, x0: Value, x1: Value, phase: Signal, stage: int):
-        """The words after the rounds that ``stage`` does in this phase."""
+    def _one_cycle(
+        self, m: Module, keys, x0: Value, x1: Value, phase: Signal, stage: int, on: Value
+    ):
+        """The words after the rounds that ``stage`` does in this phase; ``on``: it ends."""
         before = stage * self._interval
         for j in range(self._rounds):
             rounds = [(before + q) * self._rounds + j for q in range(self._interval)]
             both, second = Const(0, WORD), Const(0, WORD)
             if any(r % KEYED == 0 for r in rounds):
-                both, second = self._keys(m, keys, rounds, phase, ahead=j == 0)
+                both, second = self._keys(m, keys, rounds, phase, on if j == 0 else None)
             name = f"round{stage}_{j}"
             y0, y1 = Signal(WORD, name=f"{name}_0"), Signal(WORD, name=f"{name}_1")
             keyed = Signal(WORD, name=f"{name}_keyed")
@@ -146,13 +148,13 @@ class Threefry(wiring.Component):
             x0, x1 = y0, y1
         return x0, x1
 
-    def _keys(self, m: Module, keys, rounds: list[int], phase: Signal, ahead: bool):
+    def _keys(self, m: Module, keys, rounds: list[int], phase: Signal, on: Value | None):
         """(sum of what is added to both words before this round, what is added to the second).
 
-        ``ahead``: they come out of registers, computed in the phase before.
+        With ``on`` they come out of registers, which take the next phase's when a phase ends.
         """
         groups = [r // KEYED if r % KEYED == 0 else None for r in rounds]
-        if ahead:
+        if on is not None:
             groups = groups[1:] + groups[:1]
         parts = [[_key(keys, group, word) for group in groups] for word in range(2)]
         first, second = (
@@ -161,7 +163,11 @@ class Threefry(wiring.Component):
         )
         both = Signal(WORD, name=f"both{rounds[0]}")
         other = Signal(WORD, name=f"second{rounds[0]}")
-        m.d["sync" if ahead else "comb"] += [both.eq(first + second), other.eq(second)]
+        if on is None:
+            m.d.comb += [both.eq(first + second), other.eq(second)]
+        else:
+            with m.If(on):
+                m.d.sync += [both.eq(first + second), other.eq(second)]
         return both, other
 
     def _rotated(self, x: Value, rounds: list[int], phase: Signal) -> Value:
