@@ -6,8 +6,9 @@ there are steps take a new pair every cycle.  A stage does the same few rounds a
 stages after the first cost less than engines of their own would: with constant rounds there is
 nothing left to choose.
 
-At 100 MHz on a slow device 2 rounds a cycle are comfortable and 4 (five additions in a row) are the
-limit.
+Keys are added before every fourth round, together with that round's addition, and their sum is made
+a cycle ahead; so there are no more additions in a row than rounds in a cycle (5 and 10 a cycle: one
+more for each four rounds).  At 100 MHz on a slow device 2 are comfortable and 4 are the limit.
 """
 
 from math import gcd
@@ -19,6 +20,9 @@ from amaranth.lib.wiring import In, Out
 from golden.noise import PARITY, ROTATIONS, ROUNDS
 
 WORD = 32
+
+KEYED = 4
+"""Rounds from keys added to keys added."""
 
 COUNTER = data.StructLayout({name: unsigned(WORD) for name in ("counter0", "counter1")})
 WORDS = data.StructLayout({"word0": unsigned(WORD), "word1": unsigned(WORD)})
@@ -104,37 +108,67 @@ class Threefry(wiring.Component):
         return m
 
     def _chain(self, m: Module, keys, phase: Signal, move: Signal):
-        """The words of every stage: the loaded counter, then what the stage before has made."""
-        counter = self.i.p
-        given = counter.counter0 + self.key0, counter.counter1 + self.key1
+        """The words of every stage: the loaded counter, then what the stage before has made.
+
+        The keys that belong to the end of the last round are added behind the last register.
+        """
+        given = self.i.p.counter0, self.i.p.counter1
         inside = phase != self._interval - 1
         for s in range(self._stages):
             x0, x1 = Signal(WORD, name=f"stage{s}_0"), Signal(WORD, name=f"stage{s}_1")
-            y0, y1 = self._one_cycle(m, keys, x0, x1, phase, s)
+            y0, y1 = self._one_cycle(m, keys, x0, x1, phase, s, on=move | inside)
             with m.If(move | inside):
                 m.d.sync += [x0.eq(Mux(inside, y0, given[0])), x1.eq(Mux(inside, y1, given[1]))]
             given = y0, y1
+        made = Signal(WORDS)
         with m.If(move & (~self.o.valid | self.o.ready)):
-            m.d.sync += self.o.p.eq(Cat(*given))
+            m.d.sync += made.eq(Cat(*given))
+        for word, value in enumerate((made.word0, made.word1)):
+            key, count = _key(keys, ROUNDS // KEYED, word)
+            m.d.comb += self.o.p[f"word{word}"].eq(value + key + count)
 
-    def _one_cycle(self, m: Module, keys, x0: Value, x1: Value, phase: Signal, stage: int):
-        """The words after the rounds that ``stage`` does in this phase."""
+    def _one_cycle(
+        self, m: Module, keys, x0: Value, x1: Value, phase: Signal, stage: int, on: Value
+    ):
+        """The words after the rounds that ``stage`` does in this phase; ``on``: it ends."""
         before = stage * self._interval
         for j in range(self._rounds):
             rounds = [(before + q) * self._rounds + j for q in range(self._interval)]
+            both, second = Const(0, WORD), Const(0, WORD)
+            if any(r % KEYED == 0 for r in rounds):
+                both, second = self._keys(m, keys, rounds, phase, on if j == 0 else None)
             name = f"round{stage}_{j}"
             y0, y1 = Signal(WORD, name=f"{name}_0"), Signal(WORD, name=f"{name}_1")
-            m.d.comb += [y0.eq(x0 + x1), y1.eq(self._rotated(x1, rounds, phase) ^ y0)]
+            keyed = Signal(WORD, name=f"{name}_keyed")
+            m.d.comb += [
+                y0.eq(x0 + x1 + both),
+                keyed.eq(x1 + second),
+                y1.eq(self._rotated(keyed, rounds, phase) ^ y0),
+            ]
             x0, x1 = y0, y1
-            groups = [r // 4 + 1 if r % 4 == 3 else None for r in rounds]
-            if any(groups):
-                y0, y1 = Signal(WORD, name=f"{name}_keyed0"), Signal(WORD, name=f"{name}_keyed1")
-                m.d.comb += [
-                    y0.eq(x0 + _chosen([_key(keys, g, 0) for g in groups], phase)),
-                    y1.eq(x1 + _chosen([_key(keys, g, 1) for g in groups], phase)),
-                ]
-                x0, x1 = y0, y1
         return x0, x1
+
+    def _keys(self, m: Module, keys, rounds: list[int], phase: Signal, on: Value | None):
+        """(sum of what is added to both words before this round, what is added to the second).
+
+        With ``on`` they come out of registers, which take the next phase's when a phase ends.
+        """
+        groups = [r // KEYED if r % KEYED == 0 else None for r in rounds]
+        if on is not None:
+            groups = groups[1:] + groups[:1]
+        parts = [[_key(keys, group, word) for group in groups] for word in range(2)]
+        first, second = (
+            _chosen([k for k, _ in part], phase) + _chosen([Const(c, 3) for _, c in part], phase)
+            for part in parts
+        )
+        both = Signal(WORD, name=f"both{rounds[0]}")
+        other = Signal(WORD, name=f"second{rounds[0]}")
+        if on is None:
+            m.d.comb += [both.eq(first + second), other.eq(second)]
+        else:
+            with m.If(on):
+                m.d.sync += [both.eq(first + second), other.eq(second)]
+        return both, other
 
     def _rotated(self, x: Value, rounds: list[int], phase: Signal) -> Value:
         """``x`` rotated by the distance of the round; the distances repeat every 8 rounds."""
@@ -144,11 +178,11 @@ class Threefry(wiring.Component):
         return _chosen(ways, phase[: (period - 1).bit_length()])
 
 
-def _key(keys, group: int | None, word: int) -> Value:
-    """What is added to ``word`` at the end of a group of four rounds; 0 inside of a group."""
+def _key(keys, group: int | None, word: int) -> tuple[Value, int]:
+    """(key, number) that are added to ``word`` before round ``KEYED * group``; or nothing."""
     if group is None:
-        return Const(0, WORD)
-    return (keys[(group + word) % 3] + word * group)[:WORD]
+        return Const(0, WORD), 0
+    return keys[(group + word) % 3], word * group
 
 
 def _chosen(ways: list, phase: Value) -> Value:

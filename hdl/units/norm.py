@@ -5,12 +5,13 @@ one tells the power of two, the bits below it address the table of the reciproca
 answer is a factor in the cycle in which it comes back.
 
 Cycles, from the acceptance of the last beat (S = square_sum.cycles(lanes)):
-    0                   squares are issued, the beat is kept
-    mac                 squares come back; S cycles of additions, the last one onto the sum
-    mac + S             leading one, normalisation, address of the table
-    mac + S + 1         base and slope; the interpolation is issued
-    2 mac + S + 1       root; the first beat is scaled
-    3 mac + S + 1       wide beats, into Requantise
+    0                   the beat enters; who uses the multipliers does not hang on who sends it
+    1                   squares are issued, the beat is kept
+    mac + 1             squares come back; S cycles of additions, the last one onto the sum
+    mac + S + 1         leading one, normalisation, address of the table
+    mac + S + 2         base and slope; the interpolation is issued
+    2 mac + S + 2       root; the first beat is scaled
+    3 mac + S + 2       wide beats, into Requantise
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ WIDE = 2 * MANTISSA_BITS - 1
 def latency(size: int, lanes: int, form: Format) -> int:
     """Cycles from the last beat accepted to the first beat at ``o``, when nothing stalls it."""
     collect = beats(size, lanes) - 1 if isinstance(form, Block) else 0
-    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 1 + requantise.latency(form) + collect
+    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 2 + requantise.latency(form) + collect
 
 
 def interval(size: int, lanes: int) -> int:
@@ -100,8 +101,10 @@ class Norm(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stage, i, ready = self._stage, self.i.p, self.mul.ready
-        count = beats(stage.size, self._lanes)
+        m.submodules.entry = entry = Queue(self.i.p.shape(), 2)
+        wiring.connect(m, wiring.flipped(self.i), entry.i)
+        self._beat = i = entry.o.p
+        stage, ready, count = self._stage, self.mul.ready, beats(self._stage.size, self._lanes)
         depth = count + mac.LATENCY + requantise.latency(stage.format) + 1
         m.submodules.parameters = self._parameters
         m.submodules.turns = turns = Turns()
@@ -109,7 +112,7 @@ class Norm(wiring.Component):
             beat(self._lanes, Fixed(stage.source.width, 0), self._tags), 2 * count
         )
         m.submodules.sum = squares = SquareSum(self._lanes, stage.square_bits)
-        m.submodules.work = work = Work(self._tags.job, depth + 4)
+        m.submodules.work = work = Work(self._tags.job, depth + 6)
 
         # Turns: squares of a beat that is also kept, the root of a vector, or its scaled beats.
         squared, asked, scaled = turns.square & ready, turns.ask & ready, turns.scale & ready
@@ -118,10 +121,10 @@ class Norm(wiring.Component):
         root_soon = delay(m, asked, mac.LATENCY - 1, "root")
         root_comes = delay(m, root_soon, 1, "root_comes")
         m.d.comb += [
-            self.i.ready.eq(ready & kept.i.ready & turns.open),
+            entry.o.ready.eq(ready & kept.i.ready & turns.open),
             self.mul.valid.eq(turns.square | turns.ask | turns.scale),
             turns.ready.eq(ready),
-            turns.beat.eq(self.i.valid & kept.i.ready),
+            turns.beat.eq(entry.o.valid & kept.i.ready),
             turns.beat_last.eq(i.last),
             turns.total.eq(total_comes),
             turns.root.eq(root_soon),
@@ -144,7 +147,7 @@ class Norm(wiring.Component):
         root, scale = self._root(m, squares.total, total_comes, root_comes, offset)
         self._factors(m, turns, kept.o.p, root)
         m.d.comb += turns.free.eq(self._answer(m, scaled, kept.o.p, scale, depth))
-        work.connect(m, moved(self.i, "first"), moved(self.o, "last"), i.tag.job)
+        work.connect(m, moved(self.i, "first"), moved(self.o, "last"), self.i.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
         return m
 
@@ -157,7 +160,7 @@ class Norm(wiring.Component):
         late = mac.LATENCY + square_sum.cycles(self._lanes) - 1
         fixed = isinstance(stage.source, Fixed)
         wait = late - (1 if fixed else epsilon.LATENCY)
-        address = row_address(self.i.p.tag, *self._rows)
+        address = row_address(self._beat.tag, *self._rows)
         m.d.comb += self._parameters.addr.eq(delay(m, address, wait, "row"))
         row = row_layout(stage)(self._parameters.data)
         offset = Const(tables.norm_exponent(stage.size) - tables.UNIT, SHIFT)
@@ -165,7 +168,7 @@ class Norm(wiring.Component):
             offset = delay(m, row.right, late + 1 - wait, "offset") + LEFT
         if fixed:
             return delay(m, row.epsilon, 1, "epsilon"), offset
-        shift = row.exponent - (delay(m, self.i.p.exponent, wait, "exponent") << 1)
+        shift = row.exponent - (delay(m, self._beat.exponent, wait, "exponent") << 1)
         m.submodules.align = align = AlignEpsilon(EPSILON_BITS, shift.shape(), stage.square_bits)
         m.d.comb += [align.mantissa.eq(row.epsilon), align.shift.eq(shift)]
         return align.epsilon, offset
@@ -198,7 +201,7 @@ class Norm(wiring.Component):
 
     def _factors(self, m: Module, turns: Turns, kept, root: Value) -> None:
         """Beat times beat, slope times low bits (lane 0), or kept beat times root."""
-        x, lookup = self.i.p.data, self._lookup
+        x, lookup = self._beat.data, self._lookup
         for k in range(self._lanes):
             a, b = (lookup.a, lookup.b) if k == 0 else (0, 0)
             m.d.comb += [
