@@ -134,6 +134,17 @@ def test_a_flipped_bit_is_told_exactly(simulation, lines):
         judge(simulation, changed)
 
 
+def test_all_values_of_the_first_vector_that_differ_are_counted(simulation, lines):
+    name = tap(simulation, "layer0.fc1")
+    at = [k for k, line in enumerate(lines) if line.startswith(name)][2]
+    changed = [*lines[:at], flipped(flipped(lines[at], 16 + 3), 3), *lines[at + 1 :]]
+    with pytest.raises(Mismatch) as told:
+        judge(simulation, [*changed[:-1], flipped(changed[-1], 0)])
+    assert told.value.count == 2
+    place = {"stage": "layer0.fc1", "layer": 0, "sequence": 0, "position": 0, "element": 16}
+    assert place.items() <= told.value.place.items()
+
+
 def test_the_earliest_difference_is_told(simulation, lines):
     found = [k for k, line in enumerate(lines) if line.startswith(tap(simulation, "layer0.v"))]
     changed = list(lines)
