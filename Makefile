@@ -20,7 +20,7 @@ option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up
 option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
 option.STREAMS     := --streams      # sequences in flight at once, up to 1024; default 1
 option.WEIGHTS     := --weights      # where weights come from: rom, wires, stream; default rom
-option.TRACE       := --trace        # waveform: vcd, fst; default: none, for wave fst (amaranth: vcd)
+option.TRACE       := --trace        # waveform: vcd, fst; sim writes its first 4000 cycles; default: none, for wave fst (amaranth: vcd)
 option.TAPS        := --taps         # write every compared value to this .npz file; default: none
 option.FROM        := --from         # first cycle to show; default 0
 option.CYCLES      := --cycles       # how many cycles to show; default: three tokens
@@ -30,7 +30,7 @@ option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default x
 option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
-option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md
+option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
 machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
