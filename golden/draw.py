@@ -144,5 +144,7 @@ def _label(axes, wire: Wire) -> None:
 def _legend(axes, diagram: Diagram) -> None:
     simulated = any(card.busy is not None for card in diagram.cards)
     text = "bars: least cycles a token with a full cache, beside the slowest stage"
-    text += "; pale: cycles a token its unit was busy in simulation, on average" * simulated
+    if simulated:
+        text = "bars: least cycles a token, beside the slowest stage; pale: cycles that its unit "
+        text += "was busy; both on average over the positions of a simulation"
     _text(axes, 24, diagram.height - 22, text, 10.5, FAINT)

@@ -185,7 +185,7 @@ def stage_rows(design: Design, outcome: Outcome) -> list[dict]:
                 "blocked": blocked,
                 "macs": macs,
                 "multipliers": _unit_multipliers(unit),
-                "bound": macs / unit.multipliers if macs else 0.0,
+                "bound": unit.bound(macs),
             }
         )
     return rows

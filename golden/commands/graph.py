@@ -9,7 +9,7 @@ from typing import Annotated
 
 from golden import checked, zoo
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
-from golden.cards import mermaid
+from golden.cards import Work, mermaid
 from golden.commands import options
 from golden.diagram import make_diagram
 from golden.errors import WeftError, check_writable, write_whole
@@ -48,18 +48,18 @@ def graph(
     plan = quantize(checkpoint, Options(numbers, weight_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
     if report is not None:
-        _, busy = read_report(report)
+        _, seen = read_report(report)
     else:
         usual = Path("build/sim") / model / "report.json"
-        busy = fitting_cycles(usual, plan, chosen, numbers)
-    pictures = _pictures(plan, chosen, busy)
+        seen = fitting_cycles(usual, plan, chosen, numbers)
+    pictures = _pictures(plan, chosen, seen)
     _write_all({files[form]: content for form, content in pictures.items()})
     for file in files.values():
         print(file)
 
 
-def read_report(path: Path) -> tuple[dict, dict[str, float]]:
-    """What a simulation was of (its plan's digest and its options), and busy cycles by stage.
+def read_report(path: Path) -> tuple[dict, dict[str, Work]]:
+    """What a simulation was of (its plan's digest and its options), and what it says by stage.
 
     Raises
     ------
@@ -69,20 +69,20 @@ def read_report(path: Path) -> tuple[dict, dict[str, float]]:
     try:
         report = json.loads(path.read_text())
         design = {"plan_digest": report["plan_digest"], **report["options"]}
-        return design, {stage["name"]: float(stage["busy"]) for stage in report["stages"]}
+        return design, Work.by_stage(report["stages"])
     except OSError as error:
         raise WeftError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
         raise WeftError(
             f"{path} is no report of a simulation; "
-            "expected JSON with plan_digest, options, and stages with their names and busy cycles"
+            "expected JSON with plan_digest, options, and stages with name, busy, macs and bound"
         ) from None
 
 
-def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, float]:
-    """Busy cycles by stage if ``path`` is a report of this very design; else none."""
+def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, Work]:
+    """What a simulation says by stage if ``path`` is a report of this very design; else none."""
     try:
-        design, busy = read_report(path)
+        design, seen = read_report(path)
     except WeftError:
         return {}  # nobody asked for it
     expected = {
@@ -94,18 +94,18 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> 
         "streams": schedule.streams,
         "weights": schedule.weights,
     }
-    return busy if expected.items() <= design.items() else {}
+    return seen if expected.items() <= design.items() else {}
 
 
-def _pictures(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str, bytes]:
+def _pictures(plan: Plan, schedule: Schedule, seen: Mapping[str, Work]) -> dict[str, bytes]:
     """The picture in every form."""
     from golden.draw import draw  # matplotlib takes longer to load than all the rest
 
-    diagram = make_diagram(plan, schedule, busy)
+    diagram = make_diagram(plan, schedule, seen)
     svg, png = BytesIO(), BytesIO()
     draw(svg, diagram, "svg")
     draw(png, diagram, "png")
-    text = mermaid(plan, schedule, busy)
+    text = mermaid(plan, schedule, seen)
     return {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
 
 

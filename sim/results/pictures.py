@@ -8,6 +8,7 @@ from io import BytesIO, StringIO
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
+from golden.cards import Work
 from golden.diagram import make_diagram
 from golden.draw import draw
 from sim.build import BUILD, Target, build, make_design
@@ -28,9 +29,9 @@ def readme_pictures() -> dict[str, bytes]:
     requests = make_requests(design.checkpoint, sampling, NAMES)
     outcome = run(design, build(design, DEFAULT), requests, BUILD / "results" / "run")
     report = make_report(Target(), design, DEFAULT, sampling, requests, outcome)
-    busy = {row["name"]: row["busy"] for row in report["stages"]}
+    seen = Work.by_stage(report["stages"])
     plan = BytesIO()
-    draw(plan, make_diagram(design.plan, design.schedule, busy), "svg")
+    draw(plan, make_diagram(design.plan, design.schedule, seen), "svg")
     return {"sim.svg": terminal(report).encode(), "microgpt.svg": plan.getvalue()}
 
 
