@@ -14,7 +14,7 @@ option.PROMPT      := --prompt       # text to go on from; default empty
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
 option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
 option.ENGINE      := --engine       # verilator, icarus, amaranth; default verilator
-option.NUMBERS     := --numbers      # activations: fixed, block; default fixed
+option.NUMBERS     := --numbers      # activations: fixed, block (block takes ReLU models only); default fixed
 option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer; default folded
 option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up to 16384; default 64
 option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
@@ -72,7 +72,7 @@ train: setup ## train microgpt on a list of names; writes a checkpoint and its l
 	$(call cli,golden train)
 accuracy: setup ## measure the integer model against the float model
 	$(call cli,golden accuracy)
-graph: setup ## draw a model's stages, formats, units and cycles
+graph: setup ## draw a model's stages, formats, units and cycles, and the datapath
 	$(call cli,golden graph)
 
 ##@ Check

@@ -76,8 +76,11 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, _ = golden(capsys, "graph", "--schedule", "pipelined", "--multipliers", 48)
     assert status == 0
-    assert out.split() == [f"build/graph/microgpt.{form}" for form in ("svg", "png", "mmd")]
+    names = ("microgpt.svg", "microgpt.png", "microgpt.mmd")
+    names += ("microgpt-datapath.svg", "microgpt-datapath.png")
+    assert out.split() == [f"build/graph/{name}" for name in names]
     ElementTree.parse("build/graph/microgpt.svg")
+    assert "the pipelined core" in Path("build/graph/microgpt-datapath.svg").read_text()
     assert Path("build/graph/microgpt.png").read_bytes().startswith(b"\x89PNG")
     assert "48 multipliers" in Path("build/graph/microgpt.svg").read_text()
     assert "busy" not in Path("build/graph/microgpt.mmd").read_text()

@@ -11,6 +11,7 @@ from golden import checked, zoo
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
 from golden.cards import Work, mermaid
 from golden.commands import options
+from golden.datapath import make_datapath
 from golden.diagram import make_diagram
 from golden.errors import WeftError, check_writable, write_whole
 from golden.plan import Plan
@@ -35,13 +36,16 @@ def graph(
     output: Annotated[
         Path | None,
         checked.file(
-            ends=(".svg",), help="The SVG; .png and .mmd go beside it. build/graph/<model>.svg"
+            ends=(".svg",),
+            help="The plan; .png, .mmd and the datapath go beside it. build/graph/<model>.svg",
         ),
     ] = None,
 ) -> None:
-    """Draw the stages of a model, their formats, their units and the cycles that these need."""
+    """Draw the stages of a model with formats, units and cycles; and the datapath they run on."""
     output = output or FOLDER / f"{model}.svg"
     files = {form: output.with_suffix(f".{form}") for form in ("svg", "png", "mmd")}
+    for form in ("svg", "png"):
+        files[f"datapath {form}"] = output.with_name(f"{output.stem}-datapath.{form}")
     for file in files.values():
         check_writable(file)
     checkpoint = zoo.load(model, checkpoint_file)
@@ -100,13 +104,20 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> 
 def _pictures(plan: Plan, schedule: Schedule, seen: Mapping[str, Work]) -> dict[str, bytes]:
     """The picture in every form."""
     from golden.draw import draw  # matplotlib takes longer to load than all the rest
+    from golden.draw_datapath import draw_datapath
 
     diagram = make_diagram(plan, schedule, seen)
     svg, png = BytesIO(), BytesIO()
     draw(svg, diagram, "svg")
     draw(png, diagram, "png")
     text = mermaid(plan, schedule, seen)
-    return {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
+    made = {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
+    datapath = make_datapath(plan, schedule)
+    for form in ("svg", "png"):
+        file = BytesIO()
+        draw_datapath(file, datapath, form)
+        made[f"datapath {form}"] = file.getvalue()
+    return made
 
 
 def _write_all(contents: Mapping[Path, bytes]) -> None:
