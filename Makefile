@@ -14,13 +14,13 @@ option.PROMPT      := --prompt       # text to go on from; default empty, for ch
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
 option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
 option.ENGINE      := --engine       # verilator, icarus, amaranth; default verilator
-option.NUMBERS     := --numbers      # activations: fixed, block; default fixed
+option.NUMBERS     := --numbers      # activations: fixed, block (block takes ReLU models only); default fixed
 option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer, serial: one unit for everything; default folded, for bitstream as fits
 option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up to 16384; default 64
 option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
 option.STREAMS     := --streams      # sequences in flight at once, up to 1024; default 1
 option.WEIGHTS     := --weights      # where weights come from: rom, wires, stream; default rom
-option.TRACE       := --trace        # waveform: vcd, fst; default: none, for wave fst (amaranth: vcd)
+option.TRACE       := --trace        # waveform: vcd, fst; sim writes its first 4000 cycles; default: none, for wave fst (amaranth: vcd)
 option.TAPS        := --taps         # write every compared value to this .npz file; default: none
 option.FROM        := --from         # first cycle to show; default 0
 option.CYCLES      := --cycles       # how many cycles to show; default: three tokens
@@ -31,7 +31,7 @@ option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25
 option.PORT        := --port         # serial port of a board; default: that of its USB chip
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
-option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md
+option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
 machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
@@ -83,7 +83,7 @@ train: setup ## train microgpt on a list of names; writes a checkpoint and its l
 	$(call cli,golden train)
 accuracy: setup ## measure the integer model against the float model
 	$(call cli,golden accuracy)
-graph: setup ## draw a model's stages, formats, units and cycles
+graph: setup ## draw a model's stages, formats, units and cycles, and the datapath
 	$(call cli,golden graph)
 
 ##@ Check

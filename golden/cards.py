@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from golden.plan import Plan, Section
@@ -14,10 +14,29 @@ LAST_POSITION = 1 << 30
 
 
 @dataclass(frozen=True)
+class Work:
+    """What a simulation says of a stage: means over the tokens that it saw.
+
+    busy: cycles of a token that its unit worked on it.  macs, bound: those of a report.
+    """
+
+    busy: float
+    macs: float
+    bound: float
+
+    @classmethod
+    def by_stage(cls, rows: Iterable[Mapping]) -> dict[str, Work]:
+        """From the rows of ``stages`` in a report."""
+        fields = "busy", "macs", "bound"
+        return {row["name"]: cls(*(float(row[field]) for field in fields)) for row in rows}
+
+
+@dataclass(frozen=True)
 class Card:
     """What is told about a stage, and where it is drawn (x, y: the upper left corner).
 
-    bound: cycles of one token that no unit of this width can beat, with a full cache.
+    macs, bound: of a token with a full cache, or, with ``busy``, on average in a simulation.
+    bound: cycles that no unit of this width can beat.
     busy: cycles of a token that a simulation saw its unit work on it, or None.
     """
 
@@ -28,8 +47,8 @@ class Card:
     formats: str
     unit: str
     multipliers: int
-    macs: int
-    bound: int
+    macs: float
+    bound: float
     busy: float | None = None
     x: float = 0
     y: float = 0
@@ -40,14 +59,14 @@ class Card:
         return f"{self.section}.{self.name}"
 
 
-def bound_cycles(stage: Stage, unit: Unit) -> int:
+def bound_cycles(stage: Stage, unit: Unit) -> float:
     """Cycles of one token that no unit of this width can beat, at the last position.
 
-    Products by multipliers; where a stage multiplies no weights, elements by lanes.
+    Products by multipliers, as in a report; where a stage multiplies no weights, and a report tells
+    no bound, elements by lanes.
     """
-    macs = stage_macs(stage, LAST_POSITION)
-    if macs:
-        return -(-macs // (unit.lanes * unit.rows if isinstance(stage, Linear) else unit.lanes))
+    if macs := stage_macs(stage, LAST_POSITION):
+        return unit.bound(macs)
     return -(-max(input_size(stage), stage.output_size) // unit.lanes)
 
 
@@ -86,8 +105,8 @@ def named_sections(plan: Plan, schedule: Schedule) -> list[tuple[str, str, Secti
     ]
 
 
-def cards(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str, Card]:
-    """The card of every stage by key; ``busy`` cycles of a whole token by key or by stage's name.
+def cards(plan: Plan, schedule: Schedule, seen: Mapping[str, Work]) -> dict[str, Card]:
+    """The card of every stage by key; ``seen``: what a simulation says of whole tokens, by key.
 
     A card tells of one layer: what a unit of a shared datapath did is divided by its layers.
     """
@@ -107,14 +126,23 @@ def cards(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str
                 stage_macs(stage, LAST_POSITION),
                 bound_cycles(stage, unit),
             )
-            cycles = busy.get(card.key, busy.get(stage.name))
-            made[card.key] = replace(card, busy=None if cycles is None else cycles / passes)
+            made[card.key] = _simulated(card, seen.get(card.key), passes)
     return made
 
 
-def mermaid(plan: Plan, schedule: Schedule, busy: Mapping[str, float] | None = None) -> str:
+def _simulated(card: Card, work: Work | None, passes: int) -> Card:
+    """The card with what a simulation says, so that cycles stand beside the bound of these."""
+    if work is None:
+        return card
+    card = replace(card, busy=work.busy / passes)
+    if not work.macs:
+        return card
+    return replace(card, macs=work.macs / passes, bound=work.bound / passes)
+
+
+def mermaid(plan: Plan, schedule: Schedule, seen: Mapping[str, Work] | None = None) -> str:
     """The same facts as a Mermaid flowchart, which forges render inside Markdown."""
-    told = cards(plan, schedule, busy or {})
+    told = cards(plan, schedule, seen or {})
     lines = ["flowchart TB", '  host(["host"])']
     links, source = [], "host"
     for section, title, stages in named_sections(plan, schedule):
@@ -133,10 +161,16 @@ def mermaid(plan: Plan, schedule: Schedule, busy: Mapping[str, float] | None = N
 
 def facts(card: Card) -> Iterator[tuple[str, str]]:
     """The lines of a card: what stands left, and what stands right."""
-    yield card.name, f"{card.macs:,} MACs" if card.macs else ""
+    yield card.name, f"{card.macs:,.0f} MACs" if card.macs else ""
     yield card.shape, card.kind
     yield card.formats, ""
     yield card.unit, f"{card.multipliers} mult." if card.multipliers else ""
-    # Only attention takes longer the more is in its cache; what was busy is a mean over positions.
-    unit = ", cache full" if card.kind == "attention" else f" cycle{'s' * (card.bound != 1)}"
-    yield f"≥ {card.bound:,}{unit}", "" if card.busy is None else f"{card.busy:,.0f} busy"
+    # Only attention takes longer the more is in its cache; a simulation tells means over positions.
+    full = card.kind == "attention" and card.busy is None
+    unit = ", cache full" if full else f" cycle{'s' * (card.bound != 1)}"
+    busy = "" if card.busy is None else f"{_short(card.busy)} busy"
+    yield f"≥ {_short(card.bound)}{unit}", busy
+
+
+def _short(cycles: float) -> str:
+    return f"{cycles:,.1f}".removesuffix(".0")

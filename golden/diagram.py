@@ -7,11 +7,10 @@ downwards.  ``golden/draw.py`` paints it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from golden.cards import LAST_POSITION, Card, cards, named_sections
+from golden.cards import LAST_POSITION, Card, Work, cards, named_sections
 from golden.plan import Plan, Section
 from golden.schedule import Schedule
 from golden.stage import Stage
@@ -91,18 +90,18 @@ def rows(stages: list[Stage]) -> list[list[Stage]]:
     return [[s for s in stages if rank[s.output] == i] for i in range(depth)]
 
 
-def make_diagram(
-    plan: Plan, schedule: Schedule, busy: Mapping[str, float] | None = None
-) -> Diagram:
-    """The picture of a plan on a schedule, with busy cycles of a simulation where there are."""
-    layout = _Layout(cards(plan, schedule, busy or {}))
+def make_diagram(plan: Plan, schedule: Schedule, seen: Mapping[str, Work] | None = None) -> Diagram:
+    """The picture of a plan on a schedule, with what a simulation says where there is one."""
+    layout = _Layout(cards(plan, schedule, seen or {}))
     for section, title, stages in named_sections(plan, schedule):
         layout.section(section, title, stages)
-    macs = plan.macs(LAST_POSITION)
+    macs, when = plan.macs(LAST_POSITION), "with a full cache"
+    if seen:
+        macs, when = sum(work.macs for work in seen.values()), "on average in simulation"
     subtitle = (
         f"{schedule.name}, {schedule.multipliers} multipliers, "
-        f"{macs:,} multiply-accumulates a token with a full cache: "
-        f"at least {math.ceil(macs / schedule.multipliers):,} cycles"
+        f"{macs:,.0f} multiply-accumulates a token {when}: "
+        f"at least {macs / schedule.multipliers:,.1f} cycles"
     )
     return layout.diagram(plan.name, subtitle)
 

@@ -44,8 +44,8 @@ def paint(diagram: Diagram) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, diagram.width), ylim=(diagram.height, 0))
     axes.axis("off")
     figure.patch.set_facecolor(PAPER)
-    _text(axes, 24, 36, diagram.title, 22, INK, weight="bold")
-    _text(axes, 24, 66, diagram.subtitle, 12.5, FAINT)
+    write_text(axes, 24, 36, diagram.title, 22, INK, weight="bold")
+    write_text(axes, 24, 66, diagram.subtitle, 12.5, FAINT)
     for panel in diagram.panels:
         _panel(axes, panel)
     for wire in diagram.wires:
@@ -59,7 +59,8 @@ def paint(diagram: Diagram) -> Figure:
     return figure
 
 
-def _text(axes, x: float, y: float, text: str, size: float, colour: str, **more):
+def write_text(axes, x: float, y: float, text: str, size: float, colour: str, **more):
+    """Put text at a place; ``size`` is in pixels."""
     more = {"va": "center", "fontsize": size * 72 / PIXELS, "color": colour} | more
     return axes.text(x, y, text.replace("$", r"\$"), **more)
 
@@ -76,7 +77,7 @@ def _panel(axes, panel: Panel) -> None:
             lw=0.8,
         )
     )
-    _text(axes, panel.x + 26, panel.y + 17, panel.title, 12, FAINT, weight="bold")
+    write_text(axes, panel.x + 26, panel.y + 17, panel.title, 12, FAINT, weight="bold")
 
 
 def _card(axes, card: Card, longest: float) -> None:
@@ -91,9 +92,9 @@ def _card(axes, card: Card, longest: float) -> None:
     for i, (line, note) in enumerate(facts(card)):
         y = card.y + (15 if i == 0 else 19 + 15 * i)
         style = {"size": 13, "weight": "bold"} if i == 0 else {"size": 10.5}
-        text.append(_text(axes, left, y, line, colour=INK if i < 2 else FAINT, **style))
+        text.append(write_text(axes, left, y, line, colour=INK if i < 2 else FAINT, **style))
         note_colour = colour if i == 1 else FAINT
-        text.append(_text(axes, right, y, note, 10.5, note_colour, ha="right"))
+        text.append(write_text(axes, right, y, note, 10.5, note_colour, ha="right"))
     for item in text:
         item.set_gid(f"text:{card.key}")
     for cycles, alpha in ((card.busy or 0, 0.3), (card.bound, 1)):
@@ -136,13 +137,15 @@ def _wire(axes, wire: Wire) -> None:
 def _label(axes, wire: Wire) -> None:
     if wire.target == "host":
         x, y = wire.points[-1]
-        _text(axes, x - 4, y - 11, wire.value, 10.5, FAINT, style="italic", ha="right")
+        write_text(axes, x - 4, y - 11, wire.value, 10.5, FAINT, style="italic", ha="right")
     elif wire.label is not None:
-        _text(axes, *wire.label, wire.value, 10.5, FAINT, style="italic")
+        write_text(axes, *wire.label, wire.value, 10.5, FAINT, style="italic")
 
 
 def _legend(axes, diagram: Diagram) -> None:
     simulated = any(card.busy is not None for card in diagram.cards)
     text = "bars: least cycles a token with a full cache, beside the slowest stage"
-    text += "; pale: cycles a token its unit was busy in simulation, on average" * simulated
-    _text(axes, 24, diagram.height - 22, text, 10.5, FAINT)
+    if simulated:
+        text = "bars: least cycles a token, beside the slowest stage; pale: cycles that its unit "
+        text += "was busy; both on average over the positions of a simulation"
+    write_text(axes, 24, diagram.height - 22, text, 10.5, FAINT)

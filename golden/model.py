@@ -64,7 +64,9 @@ class ModelConfig:
 
     def __post_init__(self):
         for name in ("n_layer", "n_head", "d_model", "d_ff", "n_vocab", "n_ctx", "window"):
-            self._check_count(name, optional=name in ("n_ctx", "window"))
+            # Of a single token there is nothing to choose from, nor a bit to tell it by.
+            least = 2 if name == "n_vocab" else 1
+            self._check_count(name, least, optional=name in ("n_ctx", "window"))
         self._check_choice("position", POSITIONS)
         self._check_choice("activation", ACTIVATIONS)
         for name in ("norm_embedding", "norm_head"):
@@ -84,12 +86,12 @@ class ModelConfig:
         if self.n_ctx is not None and self.window is not None and self.window > self.n_ctx:
             raise WeftError(f"window {self.window} is larger than n_ctx {self.n_ctx}")
 
-    def _check_count(self, name: str, optional: bool) -> None:
+    def _check_count(self, name: str, least: int, optional: bool) -> None:
         value = getattr(self, name)
         if optional and value is None:
             return
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise WeftError(f"{name} is {value!r}; expected a whole number of at least 1")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise WeftError(f"{name} is {value!r}; expected a whole number of at least {least}")
 
     def _check_choice(self, name: str, choices: tuple) -> None:
         value = getattr(self, name)

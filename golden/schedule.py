@@ -51,6 +51,10 @@ class Unit:
         products = self.kind in ("linear", "serial")
         return self.lanes * self.rows if products else self.lanes + self.heads
 
+    def bound(self, macs: float) -> float:
+        """Cycles of so many multiply-accumulates if each of its multipliers forms one in each."""
+        return macs / self.multipliers if macs else 0.0
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -10,6 +10,10 @@ BOS = "<BOS>"
 """How a vocabulary lists the token that stands at the beginning and at the end of each text."""
 
 
+SHOWN = 64
+"""Characters of a vocabulary that a message lists, at most."""
+
+
 class Tokenizer(Protocol):
     """What every tokenizer offers.
 
@@ -73,12 +77,16 @@ class CharacterTokenizer(_Vocabulary):
         """Ids of the characters of ``text``; a WeftError names one that the model cannot read."""
         for character in text:
             if character not in self._id:
-                allowed = "".join(self._text[:-1])
                 raise WeftError(
                     f"the character {character!r} in {text!r} is not in the vocabulary; "
-                    f"allowed are {allowed!r}"
+                    f"allowed are {self._allowed()}"
                 )
         return [self._id[character] for character in text]
+
+    def _allowed(self) -> str:
+        """The characters, as far as a sentence has room for them."""
+        shown, left = self._text[:-1][:SHOWN], self.stop - SHOWN
+        return repr("".join(shown)) + (f" and {left:,} more" if left > 0 else "")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids``. BOS separates texts: it shows as a newline between two of them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from golden.schedule import Schedule
@@ -24,7 +26,8 @@ class Checker:
 
     Members
     -------
-    compared: elements compared so far.  tokens: tokens taken in so far.
+    compared: elements compared and found equal so far.  tokens: tokens taken in so far.
+    mismatches: values that differed, of the first vector in which one did.
     spans: (tap, sequence, position, layer) -> (first, last) cycle.
     saturated: (layer, stage) whose elements were held to their range in the integer model.
     kept: None, or "<layer>.<stage>" -> list of ((sequence, position), golden, hardware).
@@ -33,7 +36,7 @@ class Checker:
     def __init__(self, plan, schedule: Schedule, requests, design: Design, keep: bool = False):
         self.plan, self.schedule, self.design = plan, schedule, design
         self.golden = IntegerModel(plan, requests)
-        self.compared = 0
+        self.compared = self.mismatches = 0
         self.spans: dict[tuple[str, int, int, int], tuple[int, int]] = {}
         self.saturated: set[tuple[int, str]] = set()
         self.kept: dict[str, list] | None = {} if keep else None
@@ -60,18 +63,18 @@ class Checker:
         recordings = self._assembler.take(everything)
         found = [m for name, part in recordings.items() if (m := self._check(name, part))]
         if found:
-            raise min(found, key=lambda item: item[0])[1]
+            self._fail(min(found, key=lambda item: item[0])[1])
         self.golden.forget()
 
     def finish(self) -> None:
         """Compare what is left, and make sure that nothing is missing or left over."""
         self.check(everything=True)
         if left := self._assembler.left:
-            raise Mismatch(f"{left} recorded beats belong to vectors that never ended")
+            self._fail(Mismatch(f"{left} recorded beats belong to vectors that never ended"))
         for sequence in range(len(self.golden.requests)):
             missing = self.golden.remaining(sequence)
             if missing:
-                raise mismatch.ended_early(sequence, missing)
+                self._fail(mismatch.ended_early(sequence, missing))
         for name in self._assembler.names:
             self._check_missing(name)
 
@@ -85,7 +88,11 @@ class Checker:
                 for layer in layers if section.startswith("layer") else (0,):
                     key = sequence, position, layer
                     if (name, *key) not in self.spans:
-                        raise mismatch.never_answered(name, key)
+                        self._fail(mismatch.never_answered(name, key))
+
+    def _fail(self, found: Mismatch) -> NoReturn:
+        self.mismatches += found.count
+        raise found
 
     def _check(self, name: str, recording: Recording) -> Difference | None:
         """The earliest difference at one tap, with its cycle."""

@@ -103,7 +103,15 @@ def _tool(name: str, locate, remedy: str) -> Finding:
         path = locate()
     except WeftError as error:
         return Finding(name, "", str(error), remedy)
+    except OSError as error:
+        return _unreadable(name, error)
     return Finding(name, tools.version_of(path), str(path))
+
+
+def _unreadable(name: str, error: OSError) -> Finding:
+    """What could not be looked for, as a folder on the way cannot be read."""
+    remedy = f"make {paths.tools()} readable, or name another folder with WEFT_CACHE"
+    return Finding(name, "", f"cannot read {error.filename}: {error.strerror}", remedy)
 
 
 def _program(name: str) -> Finding:
@@ -125,9 +133,11 @@ def _fst() -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         try:
             command = [tools.cxx(), "-x", "c++", "-", "-o", f"{folder}/t", "-llz4", "-lz"]
+            env = tools.environment()
         except WeftError:
             return Finding(name, "", "needs a C++ compiler", "sudo apt-get install g++")
-        env = tools.environment()
+        except OSError as error:
+            return _unreadable(name, error)
         answer = subprocess.run(command, input=FST_TEST.encode(), capture_output=True, env=env)
     if answer.returncode:
         return Finding(name, "", "headers of lz4 or zlib are missing", SETUP)

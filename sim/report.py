@@ -19,6 +19,7 @@ from hdl.weight_ports import weight_ports
 from sim import tools
 from sim.build import Design, Target
 from sim.compare import ACCEPT, SAMPLE
+from sim.mismatch import Mismatch
 from sim.session import Outcome
 from sim.setup.paths import ROOT
 from sim.workload import Sampling
@@ -34,10 +35,34 @@ def make_report(
     target: Target, design: Design, engine: str, sampling: Sampling, requests, outcome: Outcome
 ) -> dict:
     """The report of a run; keys as in the README."""
-    texts = spoken(design, requests, outcome)
     cycles = [token["cycles"] for _, token in outcome.tokens]
     throughput = throughput_cycles(outcome)
     bound = bounds(design, outcome)
+    return _identity(target, design, engine, sampling, requests, outcome) | {
+        "cycles_per_token": cycles_per_token(cycles),
+        "throughput_cycles_per_token": throughput,
+        "bound": bound,
+        "utilisation": bound[f"{bound['binding']}_cycles"] / throughput,
+        "stages": stage_rows(design, outcome),
+        "simulated_cycles": outcome.simulated_cycles,
+        "simulated_cycles_per_second": outcome.simulated_cycles / outcome.wall_seconds,
+        "wall_seconds": outcome.wall_seconds,
+        "accuracy": float_accuracy(design, requests, outcome),
+    }
+
+
+def mismatch_report(
+    target: Target, design: Design, engine: str, sampling: Sampling, requests, found: Mismatch
+) -> dict:
+    """The report of a run that a mismatch ended: what it was of, what it gave, and the place."""
+    identity = _identity(target, design, engine, sampling, requests, found.outcome)
+    return identity | {"mismatch": {"sentence": str(found), **found.place}}
+
+
+def _identity(
+    target: Target, design: Design, engine: str, sampling: Sampling, requests, outcome: Outcome
+) -> dict:
+    """What a report says of every run, whether or not it came to its end."""
     return {
         "version": VERSION,
         "model": design.plan.name,
@@ -59,21 +84,12 @@ def make_report(
             "names": len(requests),
             "tokens": requests[0].count,
         },
-        "text": texts,
+        "text": spoken(design, requests, outcome),
         "tokens": outcome.checker.tokens,
         "sampled": len(outcome.tokens),
         "compared": outcome.checker.compared,
-        "mismatches": 0,  # a run with one has no report: it ends at the first
+        "mismatches": outcome.checker.mismatches,
         "saturated": sorted(design.plan.place(*key) for key in outcome.checker.saturated),
-        "cycles_per_token": cycles_per_token(cycles),
-        "throughput_cycles_per_token": throughput,
-        "bound": bound,
-        "utilisation": bound[f"{bound['binding']}_cycles"] / throughput,
-        "stages": stage_rows(design, outcome),
-        "simulated_cycles": outcome.simulated_cycles,
-        "simulated_cycles_per_second": outcome.simulated_cycles / outcome.wall_seconds,
-        "wall_seconds": outcome.wall_seconds,
-        "accuracy": float_accuracy(design, requests, outcome),
     }
 
 
@@ -170,7 +186,7 @@ def stage_rows(design: Design, outcome: Outcome) -> list[dict]:
                 "blocked": blocked,
                 "macs": macs,
                 "multipliers": _unit_multipliers(unit),
-                "bound": macs / unit.multipliers if macs else 0.0,
+                "bound": unit.bound(macs),
             }
         )
     return rows

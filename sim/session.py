@@ -13,6 +13,7 @@ from sim import bench, taps
 from sim.build import Design
 from sim.compare import Checker
 from sim.engines import Simulation, Trace
+from sim.mismatch import Mismatch
 from sim.workload import request_rows
 
 BATCH = 64
@@ -56,7 +57,7 @@ def run(
     Raises
     ------
     Mismatch
-        At the first difference.
+        At the first difference; its ``outcome`` is what there was until then.
     WeftError
         When the gateware hangs: it names what each unit was doing.
     """
@@ -66,18 +67,23 @@ def run(
     image[bench.SETTINGS] = bench.settings(watchdog=WATCHDOG, **settings)
     outcome, tail = Outcome(checker), []
     started = time.perf_counter()
-    for line in simulation.run(image, folder, trace):
-        if line[0] == "@":
-            checker.feed(line)
-        elif line[0] == "t":
-            outcome.tokens.append(taps.token(simulation.design, line))
-            say(outcome.tokens[-1][1])
-            if len(outcome.tokens) % BATCH == 0:
-                checker.check()
-        else:
-            tail.append(line)
-    _end(simulation, outcome, tail)
-    outcome.wall_seconds = time.perf_counter() - started
+    try:
+        for line in simulation.run(image, folder, trace):
+            if line[0] == "@":
+                checker.feed(line)
+            elif line[0] == "t":
+                outcome.tokens.append(taps.token(simulation.design, line))
+                say(outcome.tokens[-1][1])
+                if len(outcome.tokens) % BATCH == 0:
+                    checker.check()
+            else:
+                tail.append(line)
+        _end(simulation, outcome, tail)
+    except Mismatch as found:
+        found.outcome = outcome
+        raise
+    finally:
+        outcome.wall_seconds = time.perf_counter() - started
     return outcome
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -20,12 +19,24 @@ TABLE_WIDTH = 110
 
 
 class Voice:
-    """Prints text as its tokens come; with several streams, line by line as sequences end."""
+    """Prints text as its tokens come; with several streams, line by line as sequences end.
+
+    In a ``with`` statement, however that ends, what is printed next begins on a line of its own.
+    """
 
     def __init__(self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int):
         self._tokenizer, self._live = tokenizer, streams == 1
         self._prompts = {r.sequence: self._text(r.prompt[1:]) for r in requests}
         self._lines: dict[int, str] = {}
+        self._unfinished = False
+
+    def __enter__(self) -> Voice:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._unfinished:
+            print(flush=True)
+        self._unfinished = False
 
     def say(self, token: dict) -> None:
         """Take in one sampled token: the payload of the core's ``tokens`` port."""
@@ -35,16 +46,13 @@ class Voice:
             piece = self._prompts[sequence] + piece
         self._lines[sequence] = self._lines.get(sequence, "") + piece
         if self._live:
+            self._unfinished = not token["last"]
             print(piece, end="\n" if token["last"] else "", flush=True)
         elif token["last"]:
             print(self._lines[sequence], flush=True)
 
     def _text(self, tokens: Iterable[int]) -> str:
         return "".join(map(self._tokenizer.piece, tokens))
-
-    def finish(self) -> None:
-        """End the text."""
-        sys.stdout.flush()
 
 
 def stage_table(report: dict) -> Table:
@@ -89,3 +97,13 @@ def print_summary(report: dict, path: Path | str, console: Console) -> None:
         f"({report['simulated_cycles_per_second']:,.0f} a second, {report['engine']}); {path}",
     ):
         console.print(line, markup=False)
+    if "trace" in report:
+        console.print(_trace_line(report["trace"], report["simulated_cycles"]), markup=False)
+
+
+def _trace_line(trace: dict, cycles: int) -> str:
+    """Which cycles a waveform holds, and how to get others."""
+    told = (
+        f"waveform: {trace['file']}, cycles {trace['first']:,} to {trace['last']:,} of {cycles:,}"
+    )
+    return told + "; `make wave FROM= CYCLES=` chooses others" * (trace["last"] + 1 < cycles)

@@ -139,6 +139,7 @@ def test_the_command_says_where_texts_come_from(capsys, tmp_path, monkeypatch):
         ("--numbers float", "--numbers is 'float'; expected one of fixed, block"),
         ("--weight-bits 99", "--weight-bits is 99; expected a whole number from 2 to 16"),
         ("--names 0", "--names is 0"),
+        ("--names 100001", "--names is 100001; expected a whole number from 1 to 100000"),
         ("--data missing.txt", "cannot read missing.txt"),
         ("--model ailang --data x.txt", "is no model of characters"),
         ("--model ailang --numbers block", "--numbers is 'block', but GELU needs static formats"),

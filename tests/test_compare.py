@@ -2,12 +2,16 @@
 
 import random
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from golden import tables
 from golden.errors import WeftError
+from golden.generate import generate_all
+from golden.stages import attention
 from sim import session
 from sim.bench import REQUESTS, SETTINGS, requests, settings
 from sim.compare import Checker, Mismatch
@@ -30,10 +34,19 @@ def simulation():
 @pytest.fixture(scope="module")
 def lines(simulation, tmp_path_factory):
     """The lines of a run without any difference."""
-    rows = list(request_rows(NAMES))
+    return recorded(simulation, NAMES, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def first_name(simulation, tmp_path_factory):
+    """The lines of a run of the first name alone."""
+    return recorded(simulation, NAMES[:1], tmp_path_factory.mktemp("run"))
+
+
+def recorded(simulation, asked, folder):
+    rows = list(request_rows(asked))
     image = {**MADE.image, REQUESTS: requests(simulation.design, rows), SETTINGS: settings()}
-    said = simulation.run(image, tmp_path_factory.mktemp("run"))
-    return [line for line in said if line[0] == "@"]
+    return [line for line in simulation.run(image, folder) if line[0] == "@"]
 
 
 def judge(simulation, lines, asked=NAMES, batch=10_000, plan=MADE.plan):
@@ -100,6 +113,79 @@ def test_wrong_words_are_found(simulation, tmp_path, name):
     assert told.value.exit_status == 1
 
 
+TABLES = {
+    "exp2": tables.exp2(),
+    "reciprocal": tables.reciprocal(),
+    "root": tables.root(MADE.checkpoint.config.d_model),
+    "gumbel": tables.gumbel(),
+}
+
+
+def one_wrong(table, index, wrong):
+    """Base and slope of a table, one of whose bases is wrong."""
+    base, slope = table._pairs
+    base = base.copy()
+    base[index] = wrong
+    return base, slope
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The entries of every table that the integer model uses for the first name."""
+    found, lookup, weights = {}, tables.Table.lookup, attention.softmax_weights
+
+    def note(table, x):
+        found.setdefault(table.name, []).extend(np.ravel(np.asarray(x) >> table.low_bits).tolist())
+
+    def noting(table, x):
+        if table is not TABLES["exp2"]:
+            note(table, x)
+        return lookup(table, x)
+
+    def noting_weights(scores):
+        # So far below the maximum that nothing is left of it, an entry does not count.
+        below = (scores.max(axis=0) - scores)[weights(scores) > 0]
+        note(TABLES["exp2"], below & ((1 << tables.SCORE_FRACTION) - 1))
+        return weights(scores)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.Table, "lookup", noting)
+        patch.setattr(attention, "softmax_weights", noting_weights)
+        list(generate_all(MADE.plan, NAMES[:1]))
+    return {name: Counter(found[table.name]) for name, table in TABLES.items()}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_single_table_entry_that_is_used_counts(
+    simulation, first_name, used, monkeypatch, name
+):
+    # Wrong in the integer model, so that no simulation is needed for each: a difference is one.
+    table = TABLES[name]
+    judge(simulation, first_name, NAMES[:1])
+    for index in used[name]:
+        # Noise shows in the token only: too much of it wins, too little makes the winner lose.
+        for wrong in (1 << 40, -1 << 24) if name == "gumbel" else (512 << table.shift,):
+            monkeypatch.setitem(table.__dict__, "_pairs", one_wrong(table, index, wrong))
+            try:
+                judge(simulation, first_name, NAMES[:1])
+            except Mismatch:
+                break
+        else:
+            pytest.fail(f"entry {index} of {name} may be wrong")
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["attention.exp2_0", "attention.reciprocal", "norm.root"])
+def test_one_wrong_table_entry_is_found(simulation, used, tmp_path, name):
+    table = name.split(".")[1].split("_")[0]
+    ((index, _),) = used[table].most_common(1)
+    words = list(map(int, MADE.image[name]))
+    words[index] &= -1 << TABLES[table].base_bits
+    wrong = replace(MADE, image={**MADE.image, name: words})
+    with pytest.raises(Mismatch, match=f"stage {CORRUPT[name]} {WHERE}{VALUES}"):
+        run(wrong, simulation, NAMES[:1], tmp_path)
+
+
 def test_one_wrong_weight_is_found_at_its_row(simulation, tmp_path):
     words = list(MADE.image["linear.weights"])
     words[-1] ^= 1  # the last word is of the head: rows 24 to 26, columns 0 to 15
@@ -132,6 +218,28 @@ def test_a_flipped_bit_is_told_exactly(simulation, lines):
     )
     with pytest.raises(Mismatch, match=where + f"{mine}, the hardware {mine ^ 8}"):
         judge(simulation, changed)
+
+
+def test_one_wrong_element_is_found_at_every_tap(simulation, first_name):
+    for k, (name, layout) in enumerate(simulation.design.taps):
+        at = next(n for n, line in enumerate(first_name) if line.startswith(f"@{k:03x}"))
+        data = next(field for field in layout if field.path in ("data", "token"))
+        for bit in range(data.offset, data.end, data.width):
+            changed = list(first_name)
+            changed[at] = flipped(changed[at], bit)
+            with pytest.raises(Mismatch, match=rf"stage {name} .*, element \d+, cycle"):
+                judge(simulation, changed, NAMES[:1])
+
+
+def test_all_values_of_the_first_vector_that_differ_are_counted(simulation, lines):
+    name = tap(simulation, "layer0.fc1")
+    at = [k for k, line in enumerate(lines) if line.startswith(name)][2]
+    changed = [*lines[:at], flipped(flipped(lines[at], 16 + 3), 3), *lines[at + 1 :]]
+    with pytest.raises(Mismatch) as told:
+        judge(simulation, [*changed[:-1], flipped(changed[-1], 0)])
+    assert told.value.count == 2
+    place = {"stage": "layer0.fc1", "layer": 0, "sequence": 0, "position": 0, "element": 16}
+    assert place.items() <= told.value.place.items()
 
 
 def test_the_earliest_difference_is_told(simulation, lines):
@@ -212,6 +320,12 @@ def test_a_hang_is_cut_and_named(simulation, tmp_path, monkeypatch):
         run(hung, simulation, NAMES, tmp_path)
     assert not isinstance(told.value, Mismatch)
     assert int(re.search(r"cycle (\d+)", str(told.value))[1]) < 4000
+    units = {unit.name for unit in MADE.schedule.units}
+    states = {
+        state: set(re.findall(rf"(\w+) \(job \d+\) [\w ,]*is {state}", str(told.value)))
+        for state in ("blocked", "starved")
+    }
+    assert states == {"blocked": {"linear"}, "starved": units - {"linear"}}
 
 
 def test_a_request_without_an_end_is_a_hang(simulation, tmp_path, monkeypatch):

@@ -106,6 +106,16 @@ def test_other_weights_of_one_shape(shape, seed, tmp_path):
     assert simulate(made, requests, tmp_path).tokens
 
 
+def test_lanes_change_cycles_only(tmp_path):
+    config = replace(BASE, n_layer=2)
+    narrow, wide = (design(config, multipliers=8, lanes=lanes) for lanes in (2, 4))
+    requests = some_requests(narrow.plan, 12, seed=5)
+    one, other = (simulate(made, requests, tmp_path) for made in (narrow, wide))
+    assert len(answers(one)) == 12
+    assert answers(one) == answers(other)
+    assert mean_cycles(one) != mean_cycles(other)
+
+
 def confessing(made, memories):
     """A core whose sticky bits are seen with every token."""
     core = made.core(memories, observe=True)

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from golden.balancer import make_schedule
-from golden.cards import bound_cycles, cards, facts, mermaid, named_sections
+from golden.cards import Work, bound_cycles, cards, facts, mermaid, named_sections
 from golden.diagram import CARD, columns, make_diagram
 from golden.draw import draw, paint
 from golden.quantize import Options, quantize
@@ -20,12 +20,14 @@ MODELS = {
     "head": quantize(random_checkpoint(CONFIGS["head norm only"])),
 }
 CASES = [(model, schedule) for model in MODELS for schedule in SCHEDULES]
+CASES.remove(("block", "serial"))  # which knows static formats only
 pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
 
 
 def picture(model, schedule="folded", **busy):
     plan = MODELS[model]
-    return plan, make_diagram(plan, make_schedule(plan, schedule, 64), busy)
+    seen = {name: Work(cycles, 0, 0) for name, cycles in busy.items()}
+    return plan, make_diagram(plan, make_schedule(plan, schedule, 64), seen)
 
 
 def stages_of(plan):
@@ -85,7 +87,7 @@ def test_wires_join_their_cards(model, schedule):
 
 @pictures
 def test_nothing_overlaps(model, schedule):
-    _, diagram = picture(model, schedule, q=12345, fc1=999)
+    _, diagram = picture(model, schedule, **{"layer0.q": 12345, "layer0.fc1": 999})
     figure = paint(diagram)
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = figure.axes
@@ -131,24 +133,46 @@ def test_mermaid(model, schedule):
 def test_a_card_tells_the_facts():
     plan = MODELS["fixed"]
     schedule = make_schedule(plan, "folded", 64)
-    told = cards(plan, schedule, {"layer0.fc1": 40, "q": 9, "attention": 6})
+    seen = {"layer0.fc1": Work(40, 1024, 16), "layer0.residual_mlp": Work(9, 0, 0)}
+    told = cards(plan, schedule, seen)
     card = told["layer0.fc1"]
     assert (card.shape, card.unit, card.multipliers) == ("64 × 16", "linear", 64)
     assert (card.macs, card.bound, card.busy) == (1024, 16, 40)
-    assert told["layer0.q"].busy == 9
+    assert told["layer0.residual_mlp"].busy == 9
     assert told["layer0.k"].busy is None
     assert list(facts(card))[-1] == ("≥ 16 cycles", "40 busy")
-    assert list(facts(told["layer0.attention"]))[-1] == ("≥ 64, cache full", "6 busy")
+    attention = told["layer0.attention"]
+    assert (attention.macs, attention.multipliers) == (2 * 16 * 16, 10)
+    assert list(facts(attention))[-1] == ("≥ 51.2, cache full", "")
     stage = plan.template.stages[5]
-    assert told["layer0.attention"].macs == 2 * 16 * 16
     assert bound_cycles(stage, schedule.unit("layer0", stage.name)) == 4
+
+
+def test_a_card_takes_busy_and_bound_from_the_same_positions():
+    plan = MODELS["fixed"]
+    seen = {"layer0.attention": Work(49.25, 180, 18)}
+    card = cards(plan, make_schedule(plan, "folded", 64), seen)["layer0.attention"]
+    assert next(facts(card))[1] == "180 MACs"
+    assert list(facts(card))[-1] == ("≥ 18 cycles", "49.2 busy")
+
+
+@pictures
+def test_bounds_are_those_of_a_report(model, schedule):
+    plan = MODELS[model]
+    told = cards(plan, make_schedule(plan, schedule, 64), {})
+    products = [card for card in told.values() if card.macs]
+    assert len(products) > 5
+    for card in products:
+        assert card.bound == card.macs / card.multipliers
 
 
 @pytest.mark.parametrize(("schedule", "of_a_layer"), [("folded", 20), ("pipelined", 40)])
 def test_a_card_tells_of_one_layer(schedule, of_a_layer):
     plan = MODELS["block"]
-    told = cards(plan, make_schedule(plan, schedule), {"layer0.q": 40, "epilogue.sample": 8})
+    seen = {"layer0.q": Work(40, 640, 10), "epilogue.sample": Work(8, 0, 0)}
+    told = cards(plan, make_schedule(plan, schedule), seen)
     assert told["layer0.q"].busy == of_a_layer
+    assert told["layer0.q"].bound == of_a_layer / 4
     assert told["epilogue.sample"].busy == 8
 
 

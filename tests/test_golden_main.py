@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 import safetensors
 
-from golden import zoo
+from golden import data, zoo
 from golden.__main__ import app
 from golden.cli import run
 from golden.zoo import microgpt
@@ -77,7 +78,7 @@ def test_the_committed_checkpoint_comes_from_train_without_options(capsys, tmp_p
     status, out, _ = golden(capsys, "train")
     assert status == 0
     assert "over 1,600 names" in out
-    made = Path("build/train/names.safetensors").read_bytes()
+    made = Path("build/train/microgpt.safetensors").read_bytes()
     assert made == microgpt.COMMITTED.read_bytes()
 
 
@@ -97,6 +98,25 @@ def test_bad_data(capsys, names, content, sentence):
     err = refused(capsys, "train", "--data", names)
     assert str(names) in err
     assert sentence in err
+
+
+def test_a_list_of_the_carried_lists_name_leaves_its_results_alone(capsys, names, monkeypatch):
+    monkeypatch.setattr(data, "NAMES", names)
+    assert golden(capsys, "train", "--steps", 2)[0] == 0
+    (carried,) = Path("build/train").glob("*.safetensors")
+    before = carried.read_bytes()
+    assert golden(capsys, "train", "--data", names, "--steps", 3)[0] == 0
+    assert carried.read_bytes() == before
+    assert len(list(Path("build/train").iterdir())) == 4
+
+
+def test_data_that_never_ends_is_refused(capsys, names, monkeypatch):
+    assert "/dev/zero is no ordinary file" in refused(capsys, "train", "--data", "/dev/zero")
+    os.mkfifo("pipe")
+    assert "pipe is no ordinary file" in refused(capsys, "train", "--data", "pipe")
+    with Path("large").open("wb") as file:
+        file.truncate(data.MOST_BYTES + 1)
+    assert "large has 67,108,865 bytes; expected" in refused(capsys, "train", "--data", "large")
 
 
 def test_data_is_a_folder(capsys, names):

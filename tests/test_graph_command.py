@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,13 +10,14 @@ import pytest
 
 from golden import zoo
 from golden.balancer import make_schedule
+from golden.cards import Work
 from golden.commands.graph import fitting_cycles, read_report
 from golden.errors import WeftError, write_whole
 from golden.quantize import quantize
 from tests.test_golden_main import golden, refused
 
 ROOT = Path(__file__).parents[1]
-BUSY = {"layer0.q": 17.0}
+BUSY = {"layer0.q": Work(17.0, 256.0, 4.0)}
 DESIGN = {
     "schedule": "folded", "multipliers": 64, "lanes": None,
     "streams": 1, "weights": "rom", "numbers": "fixed",
@@ -33,7 +35,7 @@ def report(tmp_path, monkeypatch, plan):
     monkeypatch.chdir(tmp_path)
     path = Path("build/sim/microgpt/report.json")
     path.parent.mkdir(parents=True)
-    stages = [{"name": name, "busy": busy} for name, busy in BUSY.items()]
+    stages = [{"name": name} | asdict(work) for name, work in BUSY.items()]
     content = {"stages": stages, "plan_digest": plan.digest(), "options": DESIGN}
     path.write_text(json.dumps(content))
     return path
@@ -74,8 +76,11 @@ def test_the_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, _ = golden(capsys, "graph", "--schedule", "pipelined", "--multipliers", 48)
     assert status == 0
-    assert out.split() == [f"build/graph/microgpt.{form}" for form in ("svg", "png", "mmd")]
+    names = ("microgpt.svg", "microgpt.png", "microgpt.mmd")
+    names += ("microgpt-datapath.svg", "microgpt-datapath.png")
+    assert out.split() == [f"build/graph/{name}" for name in names]
     ElementTree.parse("build/graph/microgpt.svg")
+    assert "the pipelined core" in Path("build/graph/microgpt-datapath.svg").read_text()
     assert Path("build/graph/microgpt.png").read_bytes().startswith(b"\x89PNG")
     assert "48 multipliers" in Path("build/graph/microgpt.svg").read_text()
     assert "busy" not in Path("build/graph/microgpt.mmd").read_text()

@@ -18,7 +18,8 @@ from sim.results.document import document
 from sim.results.hardware import cache_bits, full_contexts, packed_weight_bits
 from sim.results.markdown import bits, count, filled, rounded, signed, table
 from sim.results.scaling import PeakMemory, children, linear_fit, peak_of
-from sim.results.software import cores, cpu_model, rate
+from sim.results.software import cores, cpu_model, measure, rate, working_set
+from sim.results.text_performance import software_memory_table
 
 
 def test_a_table_lines_up():
@@ -201,3 +202,24 @@ def test_results_end_to_end(tmp_path, monkeypatch):
         assert b"<svg" in (tmp_path / link).read_bytes()
     assert "nan" not in text
     assert figures.scaling(found["scaling"]).axes
+
+
+def test_memory_of_software_is_measured():
+    assert 8_000_000 <= working_set(lambda: np.ones(1_000_000).sum()) < 9_000_000
+    found = measure("microgpt", 0.001)
+    assert found["weight_bytes"] == 4 * 4192
+    cache = 2 * 16 * 16 * 4  # of one layer, at the least
+    assert cache < found["working_bytes"] < 1_000_000
+
+
+def test_memory_stands_beside_software():
+    memory = {"weights": 8000, "tables": 80, "parameters": 8, "cache": 160}
+    software = {"model": "m", "weight_bytes": 4000, "working_bytes": 321}
+    told = software_memory_table(
+        {"software": [software], "runs": [{"model": "m", "memory": memory}]}
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines()[2:]]
+    assert rows == [
+        ["m", "float32, NumPy", "4,000", "321"],
+        ["m", "hardware", "1,000", "31"],
+    ]

@@ -44,7 +44,17 @@ def test_ids_and_marks():
 @pytest.mark.parametrize(
     ("tokenizer", "text", "sentence"),
     [
-        (characters, "anNa", "the character 'N' in 'anNa' is not in the vocabulary; allowed are"),
+        (
+            characters,
+            "anNa",
+            "the character 'N' in 'anNa' is not in the vocabulary; "
+            "allowed are 'abcdefghijklmnopqrstuvwxyz'",
+        ),
+        (
+            CharacterTokenizer((*map(chr, range(0x4E00, 0x4E00 + 1064)), "<BOS>")),
+            "a",
+            f"allowed are {''.join(map(chr, range(0x4E00, 0x4E40)))!r} and 1,000 more",
+        ),
         (characters, "<BOS>", "the character '<'"),
         (words, "one four", "the word 'four' is not .* its 3 words, such as one, two, three"),
     ],

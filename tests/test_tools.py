@@ -1,7 +1,10 @@
+import errno
 import os
+import re
 import stat
 import subprocess
 import textwrap
+from contextlib import contextmanager
 
 import cocotb_tools.runner
 import pytest
@@ -9,6 +12,7 @@ import pywellen
 
 from golden.errors import WeftError
 from sim import doctor, tools
+from sim.setup import main as setup
 
 COUNTER = """`timescale 1ns/1ps
 module counter(input clk, input reset, output reg [7:0] count);
@@ -148,6 +152,50 @@ def test_doctor_reports_what_is_missing(empty_path, capsys):
     report = capsys.readouterr().out
     assert "make setup    # Verilator, Icarus Verilog" in report
     assert "sudo apt-get install g++" in report
+
+
+@contextmanager
+def as_nobody():
+    """Root may read everything: without its rights, permissions count in this process too."""
+    user = os.getuid()
+    if user == 0:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(user, user, user)
+
+
+@pytest.fixture
+def locked(tmp_path, monkeypatch):
+    """A tools folder that cannot be read."""
+    folder = tmp_path / "locked"
+    (folder / "tools").mkdir(parents=True)
+    monkeypatch.setenv("WEFT_CACHE", str(folder / "tools"))
+    folder.chmod(0)
+    yield folder / "tools"
+    folder.chmod(0o700)
+
+
+def test_doctor_tells_of_a_folder_that_cannot_be_read(locked, capsys, monkeypatch):
+    with as_nobody():
+        findings = {each.name: each for each in doctor.examine()}
+    for name in ("Verilator", "Icarus Verilog", "C++ compiler", "FST waveforms"):
+        assert re.fullmatch(f"cannot read {locked}.*: Permission denied", findings[name].where)
+        assert "WEFT_CACHE" in findings[name].remedy
+    monkeypatch.setattr(doctor, "examine", lambda: list(findings.values()))
+    assert doctor.main() == 1
+    assert "readable, or name another folder" in capsys.readouterr().out
+
+
+def test_the_setup_says_whether_it_could_not_read_or_not_write(locked):
+    def denied(path):
+        return setup.denied(PermissionError(errno.EACCES, "Permission denied", str(path)))
+
+    with as_nobody():
+        assert [denied(path) for path in (locked / "a/b", locked, locked.parent)] == ["read"] * 3
+        assert [denied(path) for path in ("/proc/x/y", "/proc/version")] == ["write"] * 2
+    assert setup.denied(OSError(errno.ENOSPC, "No space left on device")) == "write"
 
 
 def test_doctor_is_content(capsys):

@@ -106,6 +106,14 @@ def test_float16_is_exact(tmp_path):
         np.testing.assert_array_equal(tensor, halves[name].astype(np.float32))
 
 
+def test_float64_is_rounded(tmp_path):
+    doubles = tensors(dtype=np.float64)
+    loaded = microgpt.load(write(tmp_path / "double.safetensors", doubles))
+    for name, tensor in loaded.tensors.items():
+        np.testing.assert_array_equal(tensor, doubles[name].astype(np.float32))
+        assert tensor.dtype == np.float32
+
+
 def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
     upper = {k: (t.view(np.uint32) >> 16).astype(np.uint16) for k, t in tensors().items()}
     file = safetensors.numpy.save(upper)
@@ -150,8 +158,8 @@ BAD_TENSORS = [
     (put("wpe", lambda t: t[:0]), "tensor wpe has shape (0, 8); expected two dimensions, none"),
     (put("wpe", lambda t: t[:, :4].copy()), "tensor wpe has shape (5, 4); expected (5, 8)"),
     (put("layer1.mlp_fc2", lambda t: t.T.copy()), "layer1.mlp_fc2 has shape (12, 8); expected (8"),
-    (put("wpe", lambda t: t.astype(np.float64)), "tensor wpe has type F64; expected one of F32"),
-    (put("wpe", lambda t: t.astype(np.int8)), "tensor wpe has type I8; expected one of F32, F16"),
+    (put("wpe", lambda t: t.astype(np.int8)), "tensor wpe has type I8; expected one of F32, F64"),
+    (put("wpe", lambda t: t * np.float64(1e200)), "tensor wpe holds"),
     (put("wpe", with_value(np.nan)), "tensor wpe holds nan at index [1, 0]; expected finite"),
     (put("layer0.attn_wq", with_value(np.inf)), "tensor layer0.attn_wq holds inf at index [1, 0]"),
 ]

@@ -61,10 +61,9 @@ def gatesim(
     netlist = netlists.netlist_of(build.synthesise(order, CACHE))
     folder.mkdir(parents=True, exist_ok=True)
     cycles = netlists.core_cycles(design, requests, folder)
-    voice = Voice(tokenizer_for(design.checkpoint), requests, streams=1)
     checker = netlists.checker_for(order, design, cycles)
-    result = netlists.simulate(order, netlist, checker, requests, folder, CACHE, voice.say)
-    voice.finish()
+    with Voice(tokenizer_for(design.checkpoint), requests, streams=1) as voice:
+        result = netlists.simulate(order, netlist, checker, requests, folder, CACHE, voice.say)
     report = netlists.make_report(order, design, result)
     write_json(folder / "report.json", report)
     show(report)

@@ -20,7 +20,7 @@ from golden.train import sequence
 from golden.words import counted
 
 FOLDER = Path("build/accuracy")
-NAMES = 1000
+NAMES, MOST = 1000, 100_000
 
 
 def accuracy(
@@ -28,7 +28,7 @@ def accuracy(
     checkpoint_file: options.CheckpointFile = None,
     numbers: options.Numbers = "fixed",
     weight_bits: options.WeightBits = WEIGHT_BITS,
-    names: Annotated[int, checked.whole(least=1, help="Texts, at most.")] = NAMES,
+    names: Annotated[int, checked.whole(least=1, most=MOST, help="Texts, at most.")] = NAMES,
     data_file: Annotated[
         Path | None,
         checked.file("--data", help="Text, one name a line; the held-out names if none."),

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from golden import checked, zoo
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
-from golden.cards import mermaid
+from golden.cards import Work, mermaid
 from golden.commands import options
+from golden.datapath import make_datapath
 from golden.diagram import make_diagram
 from golden.errors import WeftError, check_writable, write_whole
 from golden.plan import Plan
@@ -35,31 +36,34 @@ def graph(
     output: Annotated[
         Path | None,
         checked.file(
-            ends=(".svg",), help="The SVG; .png and .mmd go beside it. build/graph/<model>.svg"
+            ends=(".svg",),
+            help="The plan; .png, .mmd and the datapath go beside it. build/graph/<model>.svg",
         ),
     ] = None,
 ) -> None:
-    """Draw the stages of a model, their formats, their units and the cycles that these need."""
+    """Draw the stages of a model with formats, units and cycles; and the datapath they run on."""
     output = output or FOLDER / f"{model}.svg"
     files = {form: output.with_suffix(f".{form}") for form in ("svg", "png", "mmd")}
+    for form in ("svg", "png"):
+        files[f"datapath {form}"] = output.with_name(f"{output.stem}-datapath.{form}")
     for file in files.values():
         check_writable(file)
     checkpoint = zoo.load(model, checkpoint_file)
     plan = quantize(checkpoint, Options(numbers, weight_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
     if report is not None:
-        _, busy = read_report(report)
+        _, seen = read_report(report)
     else:
         usual = Path("build/sim") / model / "report.json"
-        busy = fitting_cycles(usual, plan, chosen, numbers)
-    pictures = _pictures(plan, chosen, busy)
+        seen = fitting_cycles(usual, plan, chosen, numbers)
+    pictures = _pictures(plan, chosen, seen)
     _write_all({files[form]: content for form, content in pictures.items()})
     for file in files.values():
         print(file)
 
 
-def read_report(path: Path) -> tuple[dict, dict[str, float]]:
-    """What a simulation was of (its plan's digest and its options), and busy cycles by stage.
+def read_report(path: Path) -> tuple[dict, dict[str, Work]]:
+    """What a simulation was of (its plan's digest and its options), and what it says by stage.
 
     Raises
     ------
@@ -69,20 +73,20 @@ def read_report(path: Path) -> tuple[dict, dict[str, float]]:
     try:
         report = json.loads(path.read_text())
         design = {"plan_digest": report["plan_digest"], **report["options"]}
-        return design, {stage["name"]: float(stage["busy"]) for stage in report["stages"]}
+        return design, Work.by_stage(report["stages"])
     except OSError as error:
         raise WeftError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError):
         raise WeftError(
             f"{path} is no report of a simulation; "
-            "expected JSON with plan_digest, options, and stages with their names and busy cycles"
+            "expected JSON with plan_digest, options, and stages with name, busy, macs and bound"
         ) from None
 
 
-def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, float]:
-    """Busy cycles by stage if ``path`` is a report of this very design; else none."""
+def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, Work]:
+    """What a simulation says by stage if ``path`` is a report of this very design; else none."""
     try:
-        design, busy = read_report(path)
+        design, seen = read_report(path)
     except WeftError:
         return {}  # nobody asked for it
     expected = {
@@ -94,19 +98,26 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> 
         "streams": schedule.streams,
         "weights": schedule.weights,
     }
-    return busy if expected.items() <= design.items() else {}
+    return seen if expected.items() <= design.items() else {}
 
 
-def _pictures(plan: Plan, schedule: Schedule, busy: Mapping[str, float]) -> dict[str, bytes]:
+def _pictures(plan: Plan, schedule: Schedule, seen: Mapping[str, Work]) -> dict[str, bytes]:
     """The picture in every form."""
     from golden.draw import draw  # matplotlib takes longer to load than all the rest
+    from golden.draw_datapath import draw_datapath
 
-    diagram = make_diagram(plan, schedule, busy)
+    diagram = make_diagram(plan, schedule, seen)
     svg, png = BytesIO(), BytesIO()
     draw(svg, diagram, "svg")
     draw(png, diagram, "png")
-    text = mermaid(plan, schedule, busy)
-    return {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
+    text = mermaid(plan, schedule, seen)
+    made = {"svg": svg.getvalue(), "png": png.getvalue(), "mmd": text.encode()}
+    datapath = make_datapath(plan, schedule)
+    for form in ("svg", "png"):
+        file = BytesIO()
+        draw_datapath(file, datapath, form)
+        made[f"datapath {form}"] = file.getvalue()
+    return made
 
 
 def _write_all(contents: Mapping[Path, bytes]) -> None:

@@ -18,6 +18,9 @@ from golden.words import counted
 from golden.zoo import microgpt
 
 FOLDER = Path("build/train")
+CARRIED = "microgpt"
+"""What is made of the carried list: no other list's result lies there, whatever its folder."""
+
 DEFAULT = TrainOptions()
 LEARNING_RATES = "a positive number"
 
@@ -37,7 +40,8 @@ def train(
             "--output",
             "--out",
             ends=(".safetensors",),
-            help="Checkpoint; build/train/<data>.safetensors if none.",
+            help="Checkpoint; build/train/<list>.safetensors if none, "
+            "for the list in golden/data microgpt.safetensors.",
         ),
     ] = None,
     picture: Annotated[
@@ -87,7 +91,7 @@ def train(
         learning_rate=learning_rate,
     )
     source = data_file or data.NAMES
-    output = output or FOLDER / f"{source.stem}.safetensors"
+    output = output or FOLDER / f"{CARRIED if data_file is None else source.stem}.safetensors"
     picture = picture or output.parent / f"{output.stem}.png"
     _check_targets(source, output, picture)
     if hold_out is None:

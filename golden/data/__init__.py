@@ -1,11 +1,15 @@
 """The names that Weft's own checkpoint is trained on, and how any list of names is read."""
 
+import stat
 from pathlib import Path
 
 from golden.errors import WeftError
 
 NAMES = Path(__file__).with_name("names.txt")
 """The carried list: 32,000 given names, the most frequent first. See ``README.md`` beside it."""
+
+MOST_BYTES = 1 << 26
+"""Of a list: a million names have about 8 MB, and all of it is held in memory."""
 
 HOLD_OUT = 20
 """Of the carried list, every 20th name is kept from training, to judge what was learnt."""
@@ -17,10 +21,20 @@ def load_names(path: str | Path = NAMES) -> list[str]:
     Raises
     ------
     WeftError
-        If the file is missing, unreadable, not UTF-8 or without any name.
+        If the file is missing, unreadable, no ordinary file, too large, not UTF-8 or without any
+        name.
     """
     path = Path(path)
     try:
+        found = path.stat()
+        # A device or a pipe may never end.
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise WeftError(f"{path} is no ordinary file; expected a text file of names")
+        if found.st_size > MOST_BYTES:
+            raise WeftError(
+                f"{path} has {found.st_size:,} bytes; expected a text file of names with "
+                f"{MOST_BYTES:,} at most"
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise WeftError(

@@ -24,7 +24,7 @@ COMMITTED = Path(__file__).with_suffix(".safetensors")
 """The checkpoint that Weft carries, made by ``python -m golden train`` without any option."""
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+DTYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2"}
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -32,7 +32,8 @@ Shapes = dict[str, tuple[int, ...]]
 def load(path: Path | None = None) -> Checkpoint:
     """Read a checkpoint; that of Weft if no path is given.
 
-    float16 and bfloat16 weights are widened to float32, which is exact. Names, types and shapes are
+    float16 and bfloat16 weights are widened to float32, which is exact; float64, NumPy's own, is
+    rounded to it. Names, types and shapes are
     checked in the header, before any weight is read.
 
     Raises
@@ -164,4 +165,5 @@ def _float32(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
     values = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":  # the upper half of a float32; NumPy has no such type
         return (values.astype(np.uint32) << 16).view(np.float32)
-    return values.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        return values.astype(np.float32)

@@ -14,7 +14,8 @@ from golden.tokenizer import tokenizer_for
 from sim.build import BUILD, Target, build, make_design
 from sim.commands import options
 from sim.engines import DEFAULT, Trace
-from sim.report import make_report
+from sim.mismatch import Mismatch
+from sim.report import make_report, mismatch_report
 from sim.session import run as simulate
 from sim.show import Voice, show_summary
 from sim.tap_file import check_tap_file, write_taps
@@ -22,7 +23,7 @@ from sim.workload import Sampling, make_requests
 
 NAMES = 20
 TRACE_CYCLES = 4000
-"""Cycles that TRACE= writes, from the start; `make wave` chooses."""
+"""Cycles that TRACE= writes, from the start; the summary says so, and `make wave` chooses."""
 
 
 @options.with_target
@@ -47,22 +48,36 @@ def run(
     _check_files(engine, report_file, waves, taps)
     design = make_design(target)
     requests = make_requests(design.checkpoint, sampling, names, prompt, tokens)
+    report_file.unlink(missing_ok=True)  # that of an earlier run says nothing about this one
     simulation = build(design, engine)
-    voice = Voice(tokenizer_for(design.checkpoint), requests, target.streams)
     make_folder_for(report_file)
-    with TemporaryDirectory(prefix=".run-", dir=folder) as own:  # others may run at the same time
+    with (
+        # Others may run at the same time.
+        TemporaryDirectory(prefix=".run-", dir=folder) as own,
+        Voice(tokenizer_for(design.checkpoint), requests, target.streams) as voice,
+    ):
         traced = None if waves is None else Trace(Path(own) / waves.name, 0, TRACE_CYCLES)
-        outcome = simulate(
-            design, simulation, requests, Path(own), voice.say, traced, keep=taps is not None
-        )
+        try:
+            outcome = simulate(
+                design, simulation, requests, Path(own), voice.say, traced, keep=taps is not None
+            )
+        except Mismatch as found:
+            _write(report_file, mismatch_report(target, design, engine, sampling, requests, found))
+            raise
         if traced is not None:
             traced.path.replace(waves)
-    voice.finish()
     report = make_report(target, design, engine, sampling, requests, outcome)
-    write_whole(report_file, (json.dumps(report, indent=2) + "\n").encode())
+    if waves is not None:
+        last = min(TRACE_CYCLES, outcome.simulated_cycles) - 1
+        report["trace"] = {"file": str(waves), "first": 0, "last": last}
+    _write(report_file, report)
     if taps is not None:
         write_taps(taps, outcome.checker)
     show_summary(report, report_file, sys.stdout)
+
+
+def _write(file: Path, report: dict) -> None:
+    write_whole(file, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def _check_files(engine: str, report: Path, waves: Path | None, taps: Path | None) -> None:

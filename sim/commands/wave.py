@@ -60,9 +60,8 @@ def wave(
     simulation = make.build_for_waves(design, engine)
     if cycles is None and not whole:
         window = make.choose_window(design, simulation, requests, path, start)
-    voice = Voice(tokenizer_for(design.checkpoint), requests, target.streams)
-    outcome = make.record(design, simulation, requests, window, voice.say)
-    voice.finish()
+    with Voice(tokenizer_for(design.checkpoint), requests, target.streams) as voice:
+        outcome = make.record(design, simulation, requests, window, voice.say)
     written = make.write_all(path, signals_of(design, target.model))
     _tell(written, outcome.simulated_cycles)
 

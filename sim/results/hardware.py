@@ -116,7 +116,7 @@ def timeline(design: Design, outcome: Outcome) -> dict:
                     "kind": stage.kind,
                     "begin": begin - accepted,
                     "end": end - accepted,
-                    "bound": macs / unit.multipliers if macs else 0.0,
+                    "bound": unit.bound(macs),
                 }
             )
     return {"position": token[1], "stages": sorted(stages, key=lambda row: row["end"])}

@@ -8,8 +8,11 @@ from io import BytesIO, StringIO
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
+from golden.cards import Work
+from golden.datapath import make_datapath
 from golden.diagram import make_diagram
 from golden.draw import draw
+from golden.draw_datapath import draw_datapath
 from sim.build import BUILD, Target, build, make_design
 from sim.engines import DEFAULT
 from sim.report import make_report
@@ -23,15 +26,20 @@ IN_A_ROW = 10
 
 
 def readme_pictures() -> dict[str, bytes]:
-    """``sim.svg`` and ``microgpt.svg``, from a run of the default model."""
+    """``sim.svg``, ``microgpt.svg`` and ``datapath.svg``, from a run of the default model."""
     design, sampling = make_design(Target()), Sampling()
     requests = make_requests(design.checkpoint, sampling, NAMES)
     outcome = run(design, build(design, DEFAULT), requests, BUILD / "results" / "run")
     report = make_report(Target(), design, DEFAULT, sampling, requests, outcome)
-    busy = {row["name"]: row["busy"] for row in report["stages"]}
-    plan = BytesIO()
-    draw(plan, make_diagram(design.plan, design.schedule, busy), "svg")
-    return {"sim.svg": terminal(report).encode(), "microgpt.svg": plan.getvalue()}
+    seen = Work.by_stage(report["stages"])
+    plan, datapath = BytesIO(), BytesIO()
+    draw_datapath(datapath, make_datapath(design.plan, design.schedule), "svg")
+    draw(plan, make_diagram(design.plan, design.schedule, seen), "svg")
+    return {
+        "sim.svg": terminal(report).encode(),
+        "microgpt.svg": plan.getvalue(),
+        "datapath.svg": datapath.getvalue(),
+    }
 
 
 def terminal(report: dict) -> str:

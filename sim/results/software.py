@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def measure(model: str, seconds: float) -> dict:
         "model": model,
         "float": rate(lambda: feed(design.checkpoint, tokens), len(tokens), seconds),
         "integer": rate(lambda: take(design.plan, request), len(tokens), seconds),
+        "weight_bytes": sum(tensor.nbytes for tensor in design.checkpoint.tensors.values()),
+        "working_bytes": working_set(lambda: feed(design.checkpoint, tokens)),
     }
 
 
@@ -45,6 +48,20 @@ def take(plan, request: Request) -> None:
     """The integer model, token by token."""
     for _ in generate(plan, request):
         pass
+
+
+def working_set(work: Callable[[], None]) -> int:
+    """Bytes that ``work`` holds at its peak, of what it allocates itself: its inputs do not count.
+
+    NumPy tells Python of its arrays. A first run pays for what is kept for ever, such as caches.
+    """
+    work()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def rate(work: Callable[[], None], tokens: int, seconds: float) -> float:

@@ -11,6 +11,10 @@ CLOCK_HZ = 100_000_000
 CLOCK = f"{CLOCK_HZ // 1_000_000} MHz, assumed"
 
 
+HELD = ("weights", "tables", "parameters", "cache")
+"""What the hardware holds."""
+
+
 def performance(found: dict, figure: str) -> str:
     """The section."""
     first = found["runs"][0]
@@ -47,6 +51,10 @@ brackets. Tables are functions (exp2, reciprocal, root, the Gumbel noise of samp
 holds keys and values.
 
 {memory_table(found)}
+The float32 model in NumPy, measured here: bytes of its weights, and the most that it allocates
+beside them (cache, activations and what NumPy copies) while it takes in one sequence.
+
+{software_memory_table(found)}
 ### Beside software on this machine
 
 The float32 model (`golden/reference.py`) and the integer model (`golden/generate.py`), one token
@@ -104,9 +112,27 @@ def memory_table(found: dict) -> str:
     for run in found["runs"]:
         held = run["memory"]
         weights = f"{bits(held['weights'])} ({bits(held['packed_weights'])})"
-        others = (bits(held[key]) for key in ("tables", "parameters", "cache"))
+        others = (bits(held[key]) for key in HELD[1:])
         rows.append((run["name"], weights, *others))
     return table(("configuration", ">weights", ">tables", ">parameters", ">cache"), rows)
+
+
+def software_memory_table(found: dict) -> str:
+    """The float32 model beside the smallest hardware of each model, in bytes."""
+    rows = []
+    for item in found["software"]:
+        held = [run["memory"] for run in found["runs"] if run["model"] == item["model"]]
+        least = min(held, key=lambda memory: sum(map(memory.get, HELD)))
+        words, rest = least["weights"], sum(least[key] for key in HELD[1:])
+        rows += [
+            (
+                item["model"],
+                "float32, NumPy",
+                *map(count, (item["weight_bytes"], item["working_bytes"])),
+            ),
+            (item["model"], "hardware", count(words / 8), count(rest / 8)),
+        ]
+    return table(("model", "what computes", ">weights (bytes)", ">beside them (bytes)"), rows)
 
 
 def software_table(found: dict) -> str:

@@ -1,5 +1,6 @@
 """The steps of the set-up, done once: a stamp made from the lock files says that they are done."""
 
+import errno
 import os
 import platform
 import shutil
@@ -28,12 +29,24 @@ def main() -> int:
         print(f"weft: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"weft: the set-up cannot write here: {error}", file=sys.stderr)
+        print(f"weft: the set-up cannot {denied(error)} here: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nweft: the set-up was interrupted; run it again to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def denied(error: OSError) -> str:
+    """``read`` or ``write``: what the system refused.
+
+    A permission that is lacking may be either: what can be read was to be written.
+    """
+    if error.errno not in (errno.EACCES, errno.EPERM) or not error.filename:
+        return "write"
+    path = Path(error.filename).absolute()
+    there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK))
+    return "write" if os.access(there, os.R_OK | os.X_OK * there.is_dir()) else "read"
 
 
 def _set_up(compiler: str) -> None:

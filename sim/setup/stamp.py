@@ -41,6 +41,6 @@ def only_one(folder: Path):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("weft: another make is setting up this folder; waiting for it", flush=True)
+            print(f"weft: another make is setting up {folder}; waiting for it", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,0 +1,132 @@
+"""The structure of a core as a picture that is not drawn yet: units, memories, values, arrays.
+
+Units stand in a row, each above its memories. What a unit answers runs along a track of its own
+above them, from which every reader takes it; below lie the multiplier arrays.
+``golden/draw_datapath.py`` paints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from golden.cards import named_sections
+from golden.plan import Plan
+from golden.schedule import Schedule, Unit
+from golden.stage import Activation, Attention, Embed, Linear, Stage
+from golden.words import counted
+
+GENERATOR = "generator"
+TABLES = {"norm": "root table", "sample": "Threefry noise"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A unit: what it executes, the memories it reads, and its multipliers of ``array``.
+
+    inputs: (source, queued) of every port: the unit that answers, and whether values may wait.
+    """
+
+    name: str
+    kind: str
+    stages: tuple[str, ...]
+    memories: tuple[str, ...]
+    inputs: tuple[tuple[str, bool], ...]
+    multipliers: int = 0
+    array: str | None = None
+
+
+@dataclass(frozen=True)
+class Datapath:
+    """The whole core.
+
+    tracks: values that leave a block, by its name.  arrays: multipliers by name.
+    """
+
+    title: str
+    subtitle: str
+    blocks: tuple[Block, ...]
+    tracks: dict[str, tuple[str, ...]]
+    arrays: dict[str, int]
+
+
+def make_datapath(plan: Plan, schedule: Schedule) -> Datapath:
+    """The structure that a schedule makes of a plan."""
+    flow = list(_flow(plan, schedule))
+    units = {schedule.unit(section, stage.name).name: None for section, stage, _ in flow}
+    by_name = {unit.name: unit for unit in schedule.units}
+    tracks: dict[str, list[str]] = {GENERATOR: ["token", "position"]}
+    for section, stage, _ in flow:
+        tracks.setdefault(schedule.unit(section, stage.name).name, []).append(stage.output)
+    last = schedule.unit("epilogue", plan.epilogue.stages[-1].name).name
+    loop = Block(GENERATOR, GENERATOR, ("prompts, tokens",), (), ((last, False),))
+    blocks = [_block(by_name[name], flow, schedule) for name in units]
+    arrays = {
+        name: max(user.multipliers for user in users)
+        for name, users in schedule.arrays().items()
+        if any(user.name in units for user in users)
+    }
+    n, instances = len(plan.layers), schedule.instances
+    return Datapath(
+        f"{plan.name}: the {schedule.name} core",
+        f"{counted(n, 'layer')} on {counted(instances, 'datapath')}; the answers of a unit run "
+        "along its line, from which every reader takes them, over valid/ready streams",
+        (loop, *blocks),
+        {name: tuple(dict.fromkeys(values)) for name, values in tracks.items()},
+        arrays,
+    )
+
+
+def _flow(plan: Plan, schedule: Schedule) -> Iterator[tuple[str, Stage, list[str]]]:
+    """(section, stage, the units that answer its inputs) of every stage that is drawn."""
+    source = GENERATOR
+    for section, _, stages in named_sections(plan, schedule):
+        made = {stages.input: source}
+        for stage in stages:
+            yield section, stage, [made[value] for value in stage.inputs]
+            made[stage.output] = schedule.unit(section, stage.name).name
+        source = made[stages.output]
+
+
+def _block(unit: Unit, flow: list, schedule: Schedule) -> Block:
+    """A unit with its ports: one for every other unit that it hears."""
+    mine = [x for x in flow if schedule.unit(x[0], x[1].name) == unit]
+    ports: dict[str, bool] = {}
+    for _, stage, sources in mine:
+        shared = schedule.streams > 1 and (len(mine) > 1 or len(sources) > 1)
+        for k, source in enumerate(sources):
+            # The skip path waits for the branch, whatever the number of streams.
+            ports[source] = (
+                ports.get(source, False) or shared or (k == 0 and stage.kind == "residual")
+            )
+    if unit.kind == "sample":
+        ports[GENERATOR] = False  # noise is made while the token is on its way
+    stages = [stage for _, stage, _ in mine]
+    names = tuple(stage.name for stage in stages)
+    memories = tuple(dict.fromkeys(text for text in _memories(stages, unit)))
+    return Block(
+        unit.name, unit.kind, names, memories, tuple(ports.items()), unit.multipliers, unit.array
+    )
+
+
+def _memories(stages: list[Stage], unit: Unit) -> Iterator[str]:
+    """What the unit of these stages keeps or looks up."""
+    weights = [stage for stage in stages if isinstance(stage, Linear)]
+    if weights:
+        words = sum(stage.weights.size for stage in weights)
+        yield f"{words:,} weights, {weights[0].weight_bits} bits"
+    for stage in stages:
+        if isinstance(stage, Embed):
+            yield "{:,} × {:,} tokens".format(*stage.tokens.shape)
+            if stage.positions is not None:
+                yield "{:,} × {:,} positions".format(*stage.positions.shape)
+        elif isinstance(stage, Attention):
+            yield f"KV cache, 2 × {stage.slots:,} × {stage.output_size:,}"
+            yield f"softmax: {counted(max(unit.heads, 1), 'exp2 table')}"
+            yield "softmax: reciprocal table"
+        elif isinstance(stage, Activation) and stage.function == "gelu":
+            yield "GELU table"
+        elif stage.kind in TABLES:
+            yield TABLES[stage.kind]
+            if stage.kind == "sample":
+                yield "Gumbel table"
