@@ -9,7 +9,25 @@ from hdl.kv_cache import index
 from hdl.norm_image import LEFT
 from hdl.serial.datapath import A, B, Function, Rounding
 from hdl.serial.shape import ACCUMULATED, WRITTEN
-from hdl.serial.steps import Steps, factor
+from hdl.serial.steps import PERIOD, Steps, factor
+
+ROW = 2
+"""Cycles of a stage that fetch its row and turn to the next."""
+
+
+def sum_cycles(size: int) -> int:
+    """Cycles of an embedding with positions, or of a residual: 3 an element."""
+    return ROW + 1 + 3 * (size - 1) + 2 + WRITTEN
+
+
+def relu_cycles(size: int) -> int:
+    """Cycles of a ReLU: PERIOD an element."""
+    return ROW + 1 + PERIOD * (size - 1) + 1 + WRITTEN
+
+
+def linear_cycles(inputs: int, outputs: int, rows: int) -> int:
+    """Cycles of a linear layer: for ``rows`` answers a read an input, and as many writes."""
+    return ROW + 1 + -(-outputs // rows) * (inputs + WRITTEN + 1) + outputs
 
 
 def embedding(steps: Steps, token, position):
@@ -20,7 +38,7 @@ def embedding(steps: Steps, token, position):
 
 
 def embed(steps: Steps) -> None:
-    """``EMBED``: rows of two tables are added, an element every 3 cycles."""
+    """``EMBED``: rows of two tables are added."""
     m, shape = steps.m, steps.shape
     with m.State("EMBED"):
         m.d.sync += steps.set(a=A.EMBEDDING, shift=LEFT)
@@ -29,7 +47,7 @@ def embed(steps: Steps) -> None:
 
 
 def residual(steps: Steps) -> None:
-    """``RESIDUAL``: two vectors are added, an element every 3 cycles."""
+    """``RESIDUAL``: two vectors are added."""
     m = steps.m
     with m.State("RESIDUAL"):
         m.d.sync += steps.set(shift=LEFT)
@@ -60,7 +78,7 @@ def _sum(steps: Steps, name: str, several: bool) -> None:
 
 
 def relu(steps: Steps) -> None:
-    """``RELU``: an element every PERIOD cycles."""
+    """``RELU``: the larger of an element and 0."""
     m = steps.m
     with m.State("RELU"):
         m.d.sync += steps.set(shift=LEFT, relu=1)
@@ -69,10 +87,7 @@ def relu(steps: Steps) -> None:
 
 
 def linear(steps: Steps) -> None:
-    """``LINEAR``: groups of ``rows`` answers, each n reads and as many writes as it has answers.
-
-    WRITTEN + 1 cycles more a group.
-    """
+    """``LINEAR``: groups of ``rows`` answers, each a read an input, then its writes."""
     m, path, row = steps.m, steps.path, steps.row
     with m.State("LINEAR"):
         m.d.sync += steps.set(b=B.WEIGHTS, shift=row.shift)
