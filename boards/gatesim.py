@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from boards.board import Board
 from boards.build import Order, package_versions
 from boards.elaborate import NAME
 from boards.pins import pins_of
@@ -72,7 +71,7 @@ def simulate(
     """
     board = order.board
     pins = pins_of(board)
-    with ticking("compiling the netlist", cache / LOG):
+    with ticking("compiling the netlist"):
         simulation = program(netlist, board.family, pins, cache)
     make_folder_for(folder / LOG)
     started = time.perf_counter()
@@ -85,7 +84,7 @@ def simulate(
 
 def make_report(order: Order, design: Design, result: Result) -> dict:
     """What ``make gatesim`` reports, with stable keys."""
-    board: Board = order.board
+    board = order.board
     outcome = result.outcome
     return {
         "board": board.name,

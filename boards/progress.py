@@ -16,15 +16,16 @@ WIDTH = 100
 
 
 @contextmanager
-def ticking(what: str, log: Path) -> Iterator[None]:
-    """Show time and the last line of ``log`` on stderr while the block runs."""
+def ticking(what: str, log: Path | None = None) -> Iterator[None]:
+    """Show time and the last line of ``log``, if there is one, on stderr while the block runs."""
     ended = threading.Event()
     terminal = sys.stderr.isatty()
 
     def tick() -> None:
         start = time.monotonic()
         while not ended.wait(TERMINAL if terminal else FILE):
-            line = f"weft: {what}: {time.monotonic() - start:.0f} s: {last_line(log)}"[:WIDTH]
+            last = f": {last_line(log)}" if log else ""
+            line = f"weft: {what}: {time.monotonic() - start:.0f} s{last}"[:WIDTH]
             print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n",
                   file=sys.stderr, flush=True)  # fmt: skip
         if terminal:
