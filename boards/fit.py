@@ -74,7 +74,9 @@ def need(family: str, plan: Plan, wanted: Configuration) -> dict[str, int]:
     rows = {c.multipliers: n for c, n in sizes()[family].items() if c.schedule == wanted.schedule}
     nearest = max((n for n in rows if n <= wanted.multipliers), default=min(rows))
     memories = math.ceil(weight_bits(plan) / BRAM_BITS[family])
-    return rows[nearest] | {"bram": max(rows[nearest]["bram"], memories)}
+    measured = rows[nearest]
+    least = {"bram": memories, "dsp": wanted.multipliers}
+    return measured | {name: max(measured[name], number) for name, number in least.items()}
 
 
 def configurations(

@@ -9,7 +9,7 @@ import pytest
 
 from golden.balancer import MAX_LANES, linear_shape, make_schedule
 from golden.errors import WeftError
-from golden.schedule import SCHEDULES, sections
+from golden.schedule import sections
 from golden.stage import Attention, Linear
 from tests.plans import PLANS, budgets, everywhere, least, schedules
 
@@ -86,7 +86,7 @@ def test_the_shape_of_a_linear_unit_is_optimal(multipliers, shapes):
 
 def test_folded_shares_and_pipelined_does_not():
     plan = PLANS["three layers", "fixed"]
-    folded, pipelined = (make_schedule(plan, name, 128) for name in SCHEDULES)
+    folded, pipelined = (make_schedule(plan, name, 128) for name in ("folded", "pipelined"))
     assert (folded.instances, pipelined.instances) == (1, 3)
     assert list(folded.arrays()) == ["multipliers"]
     assert [u.kind for u in folded.arrays()["multipliers"]] == [
@@ -98,6 +98,31 @@ def test_folded_shares_and_pipelined_does_not():
     assert all(pipelined.jobs(u) == [key] for u, (key, _) in zip(
         pipelined.units, pipelined.binding, strict=True))  # fmt: skip
     assert all(len(users) == 1 for users in pipelined.arrays().values())
+
+
+@pytest.mark.parametrize("multipliers", [1, 2, 13, 64, 10_000])
+@pytest.mark.parametrize("key", [k for k in PLANS if k[1] == "fixed" and k[0] != "gelu"])
+def test_serial_is_one_unit(key, multipliers):
+    plan = PLANS[key]
+    schedule = make_schedule(plan, "serial", multipliers)
+    (unit,) = schedule.units
+    assert schedule.instances == unit.lanes == 1
+    assert [job for job, name in schedule.binding if name == unit.name] == [
+        (section, stage.name) for section, stages in sections(plan, 1) for stage in stages
+    ]
+    longest = max(stage.output_size for _, stage in plan.stages())
+    assert schedule.multipliers == unit.multipliers == unit.rows
+    assert unit.rows & (unit.rows - 1) == 0
+    assert unit.rows <= multipliers
+    assert 2 * unit.rows > min(multipliers, longest)
+
+
+@pytest.mark.parametrize("key", [("gelu", "fixed"), ("two layers", "block")])
+def test_serial_knows_neither_gelu_nor_blocks(key):
+    with pytest.raises(
+        WeftError, match="schedule is 'serial', which knows no (gelu|block numbers)"
+    ):
+        make_schedule(PLANS[key], "serial", 8)
 
 
 @schedules
@@ -122,7 +147,7 @@ def test_pipelined_gelu_grows_with_its_producer(lanes, expected):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"name": "wide"}, "schedule is 'wide'; expected one of folded, pipelined"),
+        ({"name": "wide"}, "schedule is 'wide'; expected one of folded, pipelined, serial"),
         ({"weights": "disk"}, "weights is 'disk'; expected one of rom, wires, stream"),
         ({"streams": 0}, "streams is 0; expected at least 1"),
     ],

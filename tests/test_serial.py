@@ -35,7 +35,9 @@ def test_cycles_of_the_stages(tmp_path):
     assert len(known) == 11
     for job, expected in known:
         section, _ = made.schedule.jobs(made.schedule.units[0])[job]
-        times = {"prologue": 9, "layer0": 2 * 9, "epilogue": 7}[section]  # 7 of 9 tokens are sampled
+        times = {"prologue": 9, "layer0": 2 * 9, "epilogue": 7}[
+            section
+        ]  # 7 of 9 tokens are sampled
         busy, blocked = outcome.counters["serial", job]
         assert (busy, blocked) == (times * expected, 0), stages[job].name
 
