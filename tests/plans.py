@@ -12,7 +12,7 @@ PLANS = {
     ("two layers", "block"): quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
 }
 everywhere = pytest.mark.parametrize("plan", PLANS.values(), ids=map(" ".join, PLANS))
-schedules = pytest.mark.parametrize("name", ("folded", "pipelined"))
+schedules = pytest.mark.parametrize("name", ["folded", "pipelined"])
 """Those of which every plan can have one, with streams between their units."""
 
 

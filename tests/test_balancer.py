@@ -120,7 +120,7 @@ def test_serial_is_one_unit(key, multipliers):
 @pytest.mark.parametrize("key", [("gelu", "fixed"), ("two layers", "block")])
 def test_serial_knows_neither_gelu_nor_blocks(key):
     with pytest.raises(
-        WeftError, match="schedule is 'serial', which knows no (gelu|block numbers)"
+        WeftError, match=r"schedule is 'serial', which knows no (gelu|block numbers)"
     ):
         make_schedule(PLANS[key], "serial", 8)
 
