@@ -174,7 +174,7 @@ def message_layout(address_bits: int) -> data.StructLayout:
 class Framer(wiring.Component):
     """Sends frames whose payload is in a memory.
 
-    Throughput: a byte every two cycles.  Back-pressure: ``o`` waits as long as it must.
+    Throughput: a byte every three cycles.  Back-pressure: ``o`` waits as long as it must.
 
     Parameters
     ----------
@@ -205,11 +205,12 @@ class Framer(wiring.Component):
         parts += [crc.crc[8:], crc.crc[:8], FLAG]
         opening, payload, closing = 0, 5, 8
         part = Signal(range(len(parts)))
-        byte, flag, stuffed, escaped, settled, gone = Signal(8), *(Signal() for _ in range(5))
+        byte, flag, stuffed, escaped, gone = Signal(8), *(Signal() for _ in range(4))
+        read, settled = Signal(), Signal()
         with m.Switch(part):
             for k, value in enumerate(parts):
                 with m.Case(k):
-                    m.d.comb += byte.eq(value)
+                    m.d.sync += byte.eq(value)
         m.d.comb += [
             flag.eq((part == opening) | (part == closing)),
             stuffed.eq(~flag & ~escaped & ((byte == FLAG) | (byte == ESCAPE))),
@@ -221,7 +222,8 @@ class Framer(wiring.Component):
             crc.valid.eq(gone & ~flag & (part <= payload)),
             self.messages.ready.eq(gone & (part == closing)),
         ]
-        m.d.sync += settled.eq(~gone)  # after a byte, the memory is read
+        # After a byte the memory is read, and then the next byte chosen.
+        m.d.sync += [read.eq(~gone), settled.eq(read & ~gone)]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += escaped.eq(stuffed)
         with m.If(part == opening):

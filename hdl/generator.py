@@ -16,7 +16,7 @@ from hdl.units.sample import answer_layout, token_bits
 COUNT_BITS = 32
 WORD = 32
 
-FEEDBACK = 0
+FEEDBACK = 1
 """Cycles from an answer of the core to the next token at ``accept``, when no other waits there."""
 
 TOKEN_LATENCY = 1
@@ -144,7 +144,7 @@ class Generator(wiring.Component):
         m = Module()
         slots = [Slot(k, self._token_bits, self._position_bits) for k in range(self._streams)]
         entering = self.accept.p.shape()
-        m.submodules.entry = entry = Queue(entering, self._streams, bypass=True)
+        m.submodules.entry = entry = Queue(entering, self._streams)
         m.submodules.jobs = jobs = Queue(max(self._tags.stream, 1), max(self._streams, 2))
         m.submodules.results = results = Queue(self.tokens.p.shape(), 2)
         room, waits = Signal(), Signal()

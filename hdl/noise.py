@@ -118,8 +118,9 @@ class Noise(wiring.Component):
     (``jobs.ready``) when its last id has been made.  A scale of 0 is answered with zeros,
     ``size.bank.beat`` ids a cycle, without engine and multipliers.
 
-    Latency and throughput: see Size.  Back-pressure: room is reserved before the multipliers are
-    asked, so neither a full queue nor a busy array loses anything.
+    Latency and throughput: see Size; beats of more ids than are looked up in a cycle wait a cycle.
+    Back-pressure: room is reserved before the multipliers are asked, so neither a full queue nor a
+    busy array loses anything.
     Tested: 1 to 8 lanes, 1 to 45 ids, all scales and formats that ``image`` takes, a starved array.
 
     Parameters
@@ -200,7 +201,7 @@ class Noise(wiring.Component):
                 NOISE, self._narrow, self._lanes, NOISE_TAGS, self._n_vocab
             )
             depth = beats(self._depth, self._lanes)
-            m.submodules.queue = queue = Queue(widen.o.p.shape(), depth, bypass=True)
+            m.submodules.queue = queue = Queue(widen.o.p.shape(), depth)
             wiring.connect(m, answer, widen.i)
             wiring.connect(m, widen.o, queue.i)
             answer = queue.o

@@ -125,7 +125,9 @@ class Threefry(wiring.Component):
             m.d.sync += made.eq(Cat(*given))
         for word, value in enumerate((made.word0, made.word1)):
             key, count = _key(keys, ROUNDS // KEYED, word)
-            m.d.comb += self.o.p[f"word{word}"].eq(value + key + count)
+            last = Signal(WORD, name=f"last_key{word}")
+            m.d.sync += last.eq(key + count)
+            m.d.comb += self.o.p[f"word{word}"].eq(value + last)
 
     def _one_cycle(
         self, m: Module, keys, x0: Value, x1: Value, phase: Signal, stage: int, on: Value

@@ -190,14 +190,14 @@ def test_count_stop_and_context(monkeypatch):
 
 
 def test_latency(monkeypatch):
-    """The loop adds nothing: the next token is accepted in the cycle of the answer."""
+    """The loop adds a cycle: the next token is accepted in the cycle after the answer."""
     seen, core, _, cycles = check(
         [Request(prompt=(3, 1, 4), count=8, sequence=1)], monkeypatch, latency=(5, 5)
     )
     accepted = [entry[0] for entry in core.accepted]
-    assert accepted[0] == 0
+    assert accepted[0] == FEEDBACK
     assert [b - a for a, b in zip(core.answered, accepted[1:], strict=False)] == [FEEDBACK] * 9
-    assert FEEDBACK == 0
+    assert FEEDBACK == 1
     assert [b - a for a, b in zip(core.answered[2:], cycles, strict=True)] == [TOKEN_LATENCY] * 8
     assert [int(p.cycles) for p in seen] == [5] * 8
 
@@ -217,8 +217,8 @@ def test_lowest_free_slot_and_waiting(monkeypatch):
 def test_the_next_request_enters_a_cycle_after_the_last_answer(monkeypatch):
     requests = [Request(prompt=(k, k), count=2, sequence=k) for k in range(2)]
     _, core, fed, _ = check(requests, monkeypatch, latency=(4, 4))
-    assert core.answered[:3] == [4, 8, 12]
-    assert fed == [0, 4, 13, 17]
+    assert core.answered[:3] == [5, 10, 15]
+    assert fed == [0, 5, 16, 21]
 
 
 def test_tokens_that_are_not_read_hold_the_loop():
