@@ -15,7 +15,8 @@ from sim.setup.console import SetupError
 
 
 def make(*arguments):
-    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    passed = (name for name in os.environ if not name.startswith("MAKE") and name != "ARGS")
+    env = {name: os.environ[name] for name in passed}  # not those of the make that runs the tests
     command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=paths.ROOT, env=env, capture_output=True, text=True)
 
