@@ -69,6 +69,12 @@ def test_matches_golden(rounds, stages, key, counters, seed):
 
 
 @pytest.mark.parametrize(("rounds", "stages"), SHAPES)
+def test_words_that_are_not_taken_hold_all_stages(rounds, stages):
+    key, counters = (5, 6), [(k, 7) for k in range(12)]
+    assert run(key, counters, rounds, stages, idle=0.9)[0] == golden(key, counters)
+
+
+@pytest.mark.parametrize(("rounds", "stages"), SHAPES)
 def test_latency_and_interval(rounds, stages):
     _, accepted, cycles = run((1, 2), [(3, k) for k in range(12)], rounds, stages)
     assert latency(rounds) == 20 // rounds + 1
