@@ -5,11 +5,10 @@ number of the key.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from golden.noise import PARITY, ROTATIONS, ROUNDS
-from hdl.threefry import COUNTER, WORD, WORDS
+from hdl.threefry import PORTS, WORD
 
 GROUP = 4
 """Rounds between two keys."""
@@ -28,14 +27,7 @@ class LeanThreefry(wiring.Component):
     """
 
     def __init__(self):
-        super().__init__(
-            {
-                "key0": In(WORD),
-                "key1": In(WORD),
-                "i": In(stream.Signature(COUNTER)),
-                "o": Out(stream.Signature(WORDS)),
-            }
-        )
+        super().__init__(PORTS)
 
     def elaborate(self, platform):
         m = Module()

@@ -27,6 +27,14 @@ KEYED = 4
 COUNTER = data.StructLayout({name: unsigned(WORD) for name in ("counter0", "counter1")})
 WORDS = data.StructLayout({"word0": unsigned(WORD), "word1": unsigned(WORD)})
 
+PORTS = {
+    "key0": In(WORD),
+    "key1": In(WORD),
+    "i": In(stream.Signature(COUNTER)),
+    "o": Out(stream.Signature(WORDS)),
+}
+"""Members of every body of the generator; see Threefry."""
+
 ROUNDS_PER_CYCLE = (1, 2, 4, 5, 10)
 """What ``rounds_per_cycle`` may be."""
 
@@ -74,14 +82,7 @@ class Threefry(wiring.Component):
             raise ValueError(f"stages is {stages}, not in {stage_numbers(rounds_per_cycle)}")
         self._rounds, self._stages = rounds_per_cycle, stages
         self._interval = interval(rounds_per_cycle, stages)
-        super().__init__(
-            {
-                "key0": In(WORD),
-                "key1": In(WORD),
-                "i": In(stream.Signature(COUNTER)),
-                "o": Out(stream.Signature(WORDS)),
-            }
-        )
+        super().__init__(PORTS)
 
     def elaborate(self, platform):
         m = Module()

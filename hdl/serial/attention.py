@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from amaranth.hdl import Mux, Signal
 
 from golden import tables
@@ -74,7 +77,7 @@ class Attention:
 
     def _scores(self) -> None:
         """A query element at a time meets the keys of a block of ``rows`` slots."""
-        m, path, steps, rows = self.steps.m, self.steps.path, self.steps, self.steps.shape.rows
+        m, steps, rows = self.steps.m, self.steps, self.steps.shape.rows
         with m.State("HEAD"):
             m.d.sync += [
                 self.block.eq(0), self.dim.eq(0), self.opens.eq(1),
@@ -90,34 +93,48 @@ class Attention:
             m.d.sync += steps.read.eq(self.key + self.dim)
             m.next = "SCORE_KEYS"
         last = (self.lane == rows - 1) | (self.block + self.lane == self.final)
-        with m.State("SCORE_KEYS"):
-            m.d.comb += [path.take.eq(1), path.first.eq(self.dim == 0), path.lane.eq(self.lane)]
-            m.d.sync += [steps.read.eq(steps.read + self.size), self.lane.eq(self.lane + 1)]
+        with self._meet("SCORE_KEYS", self.size, self.dim == 0, last):
+            m.d.sync += self.dim.eq(self.dim + 1)
+            m.next = "SCORE"
+            with m.If(self.dim == self.d_head - 1):
+                m.d.sync += [self.dim.eq(0), self.lane.eq(0)]
+                m.next = "SCORE_DRAIN"
+        with self._drain("SCORE", self.scored, last):
+            m.d.sync += [
+                self.block.eq(self.block + rows),
+                self.key.eq(self.key + rows * self.size),
+            ]
+            m.next = "SCORE"
+            with m.If(self.block + self.lane == self.final + 1):
+                m.next = "WEIGHTS"
+
+    @contextmanager
+    def _meet(self, name: str, apart: int, first, last) -> Iterator[None]:
+        """A state in which what was read last meets elements ``apart``, a lane each; the block is
+        of the ``last`` lane.
+        """
+        m, steps = self.steps.m, self.steps
+        with m.State(name):
+            m.d.comb += steps.take(first=first, lane=self.lane)
+            m.d.sync += [steps.read.eq(steps.read + apart), self.lane.eq(self.lane + 1)]
             with m.If(self.lane == 0):
-                m.d.sync += steps.set(factor=factor(path.value))
+                m.d.sync += steps.set(factor=factor(steps.path.value))
             with m.If(last):
-                m.d.sync += self.dim.eq(self.dim + 1)
-                m.next = "SCORE"
-                with m.If(self.dim == self.d_head - 1):
-                    m.d.sync += [self.dim.eq(0), self.lane.eq(0)]
-                    m.next = "SCORE_DRAIN"
-        with m.State("SCORE_DRAIN"):
-            m.d.comb += [path.emit.eq(1), path.lane.eq(self.lane), self.scored.eq(1)]
+                yield
+
+    @contextmanager
+    def _drain(self, name: str, what: Signal, last) -> Iterator[None]:
+        """States in which the sums of all lanes become answers, while ``what`` is high; the block
+        is of the cycle in which the last is written.
+        """
+        m, path = self.steps.m, self.steps.path
+        with m.State(f"{name}_DRAIN"):
+            m.d.comb += [path.emit.eq(1), path.lane.eq(self.lane), what.eq(1)]
             m.d.sync += self.lane.eq(self.lane + 1)
             with m.If(last):
-                m.next = "SCORE_END"
-        with m.State("SCORE_END"):
-            m.d.comb += self.scored.eq(1)
-            m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == WRITTEN - 1):
-                m.d.sync += [
-                    steps.timer.eq(0),
-                    self.block.eq(self.block + rows),
-                    self.key.eq(self.key + rows * self.size),
-                ]
-                m.next = "SCORE"
-                with m.If(self.block + self.lane == self.final + 1):
-                    m.next = "WEIGHTS"
+                m.next = f"{name}_END"
+        with self.steps.last_of(f"{name}_END", WRITTEN, [what.eq(1)]):
+            yield
 
     def _weights(self) -> None:
         """Scores become weights in their places, one every 6 cycles."""
@@ -146,31 +163,22 @@ class Attention:
             ]
             m.next = "WEIGHT_LOOK"
         with m.State("WEIGHT_LOOK"):
-            m.d.comb += [
-                self.weighed.eq(1), path.take.eq(1), path.base.eq(1), path.emit.eq(1),
-                path.lane.eq(0),
-            ]  # fmt: skip
-            m.d.sync += [self.slot.eq(self.slot + 1)]
+            m.d.comb += [self.weighed.eq(1), *steps.take(base=1, emit=1)]
+            m.d.sync += self.slot.eq(self.slot + 1)
             m.next = "WEIGHT_WAIT"
             with m.If(self.slot == self.final):
                 m.next = "WEIGHTS_END"
-        with m.State("WEIGHT_WAIT"):
-            m.d.comb += self.weighed.eq(1)
-            m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == 2):
-                m.d.sync += steps.timer.eq(0)
-                m.next = "WEIGHT_READ"
-        with m.State("WEIGHTS_END"):
-            m.d.comb += self.weighed.eq(1)
-            m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == WRITTEN):
-                m.d.sync += [steps.timer.eq(0), steps.leading.eq(steps.shape.top)]
-                m.d.comb += [path.load.eq(1), path.loaded.eq(self.total)]
-                m.next = "TOTAL"
+        # ``at`` must stay until the product comes, the shift until the sum has passed.
+        with steps.last_of("WEIGHT_WAIT", 3, [self.weighed.eq(1)]):
+            m.next = "WEIGHT_READ"
+        with steps.last_of("WEIGHTS_END", WRITTEN + 1, [self.weighed.eq(1)]):
+            m.d.sync += steps.leading.eq(steps.shape.top)
+            m.d.comb += [path.load.eq(1), path.loaded.eq(self.total)]
+            m.next = "TOTAL"
 
     def _sums(self) -> None:
         """A weight at a time meets ``rows`` elements of the value of its slot."""
-        m, path, steps, rows = self.steps.m, self.steps.path, self.steps, self.steps.shape.rows
+        m, steps, rows = self.steps.m, self.steps, self.steps.shape.rows
         steps.normalise("TOTAL", "SUM", lambda: [
             steps.at.eq(steps.below_leading(tables.UNIT)),
             *steps.set(a=A.VALUE, b=B.FACTOR, shift=steps.leading + (1 + LEFT),
@@ -185,35 +193,21 @@ class Attention:
             m.d.sync += [steps.read.eq(steps.other), steps.other.eq(steps.other + self.size)]
             m.next = "SUM_VALUES"
         last = (self.lane == rows - 1) | (self.chunk + self.lane == self.d_head - 1)
-        with m.State("SUM_VALUES"):
-            m.d.comb += [path.take.eq(1), path.first.eq(self.slot == 0), path.lane.eq(self.lane)]
-            m.d.sync += [steps.read.eq(steps.read + 1), self.lane.eq(self.lane + 1)]
-            with m.If(self.lane == 0):
-                m.d.sync += steps.set(factor=factor(path.value))
-            with m.If(last):
-                m.d.sync += self.slot.eq(self.slot + 1)
-                m.next = "SUM"
-                with m.If(self.slot == self.final):
-                    m.d.sync += [self.slot.eq(0), self.lane.eq(0)]
-                    m.next = "SUM_DRAIN"
-        with m.State("SUM_DRAIN"):
-            m.d.comb += [path.emit.eq(1), path.lane.eq(self.lane), self.summing.eq(1)]
-            m.d.sync += self.lane.eq(self.lane + 1)
-            with m.If(last):
-                m.next = "SUM_END"
-        with m.State("SUM_END"):
-            m.d.comb += self.summing.eq(1)
-            m.d.sync += steps.timer.eq(steps.timer + 1)
-            with m.If(steps.timer == WRITTEN - 1):
-                m.d.sync += [
-                    steps.timer.eq(0),
-                    self.chunk.eq(self.chunk + rows),
-                    steps.other.eq(self.values + self.chunk + rows),
-                ]
-                m.next = "SUM"
-                with m.If(self.chunk + self.lane == self.d_head):
-                    m.d.sync += steps.ask(Function.RECIPROCAL)
-                    m.next = "RECIPROCAL"
+        with self._meet("SUM_VALUES", 1, self.slot == 0, last):
+            m.d.sync += self.slot.eq(self.slot + 1)
+            m.next = "SUM"
+            with m.If(self.slot == self.final):
+                m.d.sync += [self.slot.eq(0), self.lane.eq(0)]
+                m.next = "SUM_DRAIN"
+        with self._drain("SUM", self.summing, last):
+            m.d.sync += [
+                self.chunk.eq(self.chunk + rows),
+                steps.other.eq(self.values + self.chunk + rows),
+            ]
+            m.next = "SUM"
+            with m.If(self.chunk + self.lane == self.d_head):
+                m.d.sync += steps.ask(Function.RECIPROCAL)
+                m.next = "RECIPROCAL"
 
     def _answer(self) -> None:
         """The sums times the reciprocal of the total."""

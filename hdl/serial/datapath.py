@@ -170,7 +170,7 @@ class Datapath(wiring.Component):
         self._values(m)
         slope, low, base = self._look_up(m)
         self._multiply(m, slope, low)
-        self._answer(m, self._add(m, base))
+        self._answer(m, *self._add(m, base))
         self._race(m)
         return m
 
@@ -245,9 +245,11 @@ class Datapath(wiring.Component):
         there = self._shape.weight_words + entry
         return Mux(self.settings.b == B.WEIGHTS, self.weights, there)
 
-    def _add(self, m: Module, base: Value) -> list[Signal]:
-        """The sums."""
-        flags = data.StructLayout({"take": 1, "first": 1, "base": 1, "lane": len(self.lane)})
+    def _add(self, m: Module, base: Value) -> tuple[list[Signal], data.View]:
+        """(the sums, what comes to them in this cycle)."""
+        flags = data.StructLayout(
+            {"take": 1, "first": 1, "base": 1, "emit": 1, "lane": len(self.lane)}
+        )
         now = Signal(flags)
         m.d.comb += [getattr(now, name).eq(getattr(self, name)) for name in flags.members]
         come = delay(m, now, ACCUMULATED - 1, "come")
@@ -267,16 +269,15 @@ class Datapath(wiring.Component):
             m.d.sync += self.total.eq(self.loaded)
         with m.If(self.double):
             m.d.sync += self.total.eq(self.total << 1)
-        return sums
+        return sums, come
 
-    def _answer(self, m: Module, sums: list[Signal]) -> None:
+    def _answer(self, m: Module, sums: list[Signal], come: data.View) -> None:
         """One cycle to pick a sum and shift it, one to round and hold."""
         settings, chosen = self.settings, Signal(signed(self._shape.total_bits))
-        lane = delay(m, self.lane, ACCUMULATED - 1, "lane")
         picked = 0
         for k, total in enumerate(sums):
             here = Signal(name=f"pick{k}")
-            m.d.sync += here.eq(lane == k)
+            m.d.sync += here.eq(come.lane == k)
             wide = Signal(chosen.shape(), name=f"wide{k}")
             m.d.comb += wide.eq(total)
             picked = picked | (wide & here.replicate(len(wide)))
@@ -288,7 +289,7 @@ class Datapath(wiring.Component):
         m.d.sync += [
             shifted.eq(moved),
             sticky.eq(lost),
-            go.eq(delay(m, self.emit, ACCUMULATED, "emit")),
+            go.eq(delay(m, come.emit, 1, "emit")),
         ]
         m.d.sync += [rounding.eq(settings.rounding), self.emitted.eq(go)]
         result, over = self._rounded(m, shifted, sticky, rounding)

@@ -28,7 +28,7 @@ def image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
     exp2 = table_words(tables.exp2())
     behind = exp2 if shape.shared else []
     apart = {} if shape.shared else {f"{name}.exp2": exp2}
-    starts = _starts(shape)
+    weights, starts = _weights(shape)
     residual.image(name, [[s for s in shape.stages if isinstance(s, Residual)]])  # only its check
     rows = [
         _row(shape, section, layer, stage, start)
@@ -36,7 +36,7 @@ def image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
     ]
     return apart | {
         f"{name}.program": rows,
-        f"{name}.weights": [*_weights(shape), *behind],
+        f"{name}.weights": [*weights, *behind],
         f"{name}.embeddings": _embeddings(shape),
         f"{name}.reciprocal": table_words(tables.reciprocal()),
         f"{name}.gumbel": table_words(tables.gumbel()),
@@ -44,22 +44,14 @@ def image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
     }
 
 
-def _weights(shape: Shape) -> list[int]:
-    words: list[int] = []
+def _weights(shape: Shape) -> tuple[list[int], list[int]]:
+    """(words of all matrices, where those of every row of the program begin)."""
+    words, starts = [], []
     for _, _, stage in shape.program:
+        starts.append(len(words) if isinstance(stage, Linear) else 0)
         if isinstance(stage, Linear):
             words += weight_words(stage.weights, stage.weight_bits, 1, shape.rows)
-    return words
-
-
-def _starts(shape: Shape) -> list[int]:
-    """The first word of weights of every row of the program."""
-    starts, at = [], 0
-    for _, _, stage in shape.program:
-        starts.append(at if isinstance(stage, Linear) else 0)
-        if isinstance(stage, Linear):
-            at += -(-stage.output_size // shape.rows) * stage.input_size
-    return starts
+    return words, starts
 
 
 def _embeddings(shape: Shape) -> list[int]:

@@ -12,7 +12,6 @@ from hdl.lean_threefry import LeanThreefry
 from hdl.noise import job_layout
 from hdl.norm_image import LEFT
 from hdl.serial.datapath import A, B, Function, Held, Rounding
-from hdl.serial.shape import WRITTEN
 from hdl.serial.steps import Steps, factor
 from hdl.stream import beats
 from hdl.threefry import WORD
@@ -111,10 +110,7 @@ class Sample:
                 rounding=Rounding.EVEN, held=Held.WORD,
             ),
         ])  # fmt: skip
-        with m.State("NOISE"):
-            m.d.comb += [path.take.eq(1), path.first.eq(1), path.emit.eq(1), path.lane.eq(0)]
-            m.next = "NOISE_WAIT"
-        steps.wait("NOISE_WAIT", WRITTEN, "ADD")
+        steps.answered("NOISE", "ADD", first=1)
         with m.State("ADD"):
             m.d.comb += [path.load.eq(1), path.loaded.eq(path.answer)]
             m.next = "LOGIT"
@@ -124,14 +120,13 @@ class Sample:
             )
             m.next = "RACE"
         with m.State("RACE"):
-            m.d.comb += [path.take.eq(1), path.emit.eq(1), path.lane.eq(0)]
+            m.d.comb += steps.take(emit=1)
             m.d.sync += steps.read.eq(steps.read + 1)
             m.next = "RACE_WAIT"
         with m.State("RACE_WAIT"):
             m.d.comb += self.racing.eq(1)
-            m.d.sync += steps.timer.eq(steps.timer + 1)
             with m.If(path.emitted):
-                m.d.sync += [steps.timer.eq(0), steps.i.eq(steps.i + 1)]
+                m.d.sync += steps.i.eq(steps.i + 1)
                 with m.If(path.best | path.above):
                     m.d.sync += self.token.eq(steps.i)
                 m.next = "SAMPLE"

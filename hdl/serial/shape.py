@@ -90,11 +90,13 @@ class Shape:
             places[key] = free
             free += size
 
+        stream = "layer0", self.plan.template.output
         for name, section in sections(self.plan, 1):
             for stage in section:
-                if stage.output not in self._cached(section) and stage.kind != "sample":
+                apart = stage.output not in self._cached(section) and stage.kind != "sample"
+                if apart and (name, stage.output) != stream:
                     place((name, stage.output), stage.output_size)
-        places["layer0", self.plan.template.output] = self._stream(places)
+        places[stream] = self._stream(places)
         place("scores", self.attention.slots)
         place("sums", self.attention.d_head)
         place("cache", 2 * len(self.plan.layers) * self.cache_size)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from amaranth.hdl import Module, Signal
 
@@ -35,8 +36,8 @@ class Steps:
     -------
     m, shape, path, settings: the module that holds the machine, and what it controls.
     row: of the program.  read, other, write, weights: places in memories; ``read`` is read, or
-    ``other`` while ``second`` is high.  i, j, out: count elements, slots, answers.  at: what tables
-    are asked for.
+    ``other`` while ``second`` is high.  i, out: count elements and answers.  at: what tables are
+    asked for.  leading: place of a leading one, see normalise.  timer: of a wait.
     """
 
     def __init__(self, m: Module, shape: Shape, path: Datapath, row):
@@ -57,23 +58,35 @@ class Steps:
         """Assignments to settings; they count from the next cycle on."""
         return [self.settings[name].eq(value) for name, value in values.items()]
 
-    def wait(self, name: str, cycles: int, then: str, action: Iterable = ()) -> None:
-        """A state that lasts so many cycles; ``action`` is done in the last."""
+    def take(self, **flags):
+        """Assignments that make the datapath take what is read; ``flags`` are inputs of it."""
+        return [getattr(self.path, name).eq(value) for name, value in {"take": 1, **flags}.items()]
+
+    @contextmanager
+    def last_of(self, name: str, cycles: int, meanwhile: Iterable = ()) -> Iterator[None]:
+        """A state that lasts so many cycles; the block is of the last, ``meanwhile`` of all."""
         m = self.m
         with m.State(name):
+            m.d.comb += meanwhile
             m.d.sync += self.timer.eq(self.timer + 1)
             with m.If(self.timer == cycles - 1):
-                m.d.sync += [self.timer.eq(0), *action]
-                m.next = then
+                m.d.sync += self.timer.eq(0)
+                yield
+
+    def wait(self, name: str, cycles: int, then: str, action: Iterable = ()) -> None:
+        """A state that lasts so many cycles; ``action`` is done in the last."""
+        with self.last_of(name, cycles):
+            self.m.d.sync += action
+            self.m.next = then
 
     def stream(self, name: str, last, then: str) -> None:
         """States that read ``last + 1`` elements from ``read`` on, and answer each.
 
         Takes PERIOD * last + 1 + WRITTEN cycles.
         """
-        m, path = self.m, self.path
+        m = self.m
         with m.State(name):
-            m.d.comb += [path.take.eq(1), path.first.eq(1), path.emit.eq(1), path.lane.eq(0)]
+            m.d.comb += self.take(first=1, emit=1)
             m.d.sync += [self.read.eq(self.read + 1), self.i.eq(self.i + 1)]
             m.next = f"{name}_GAP"
             with m.If(self.i == last):
@@ -110,13 +123,17 @@ class Steps:
             held=Held.ELEMENT, store=0,
         )  # fmt: skip
 
-    def look_up(self, name: str, then: str, action: Iterable) -> None:
-        """States that look up ``at``; the answer is there in the last cycle, that of ``action``."""
-        m, path = self.m, self.path
+    def answered(self, name: str, then: str, action: Iterable = (), **flags) -> None:
+        """States that take one element and wait for its answer; ``action`` is done with it."""
+        m = self.m
         with m.State(name):
-            m.d.comb += [path.take.eq(1), path.base.eq(1), path.emit.eq(1), path.lane.eq(0)]
+            m.d.comb += self.take(emit=1, **flags)
             m.next = f"{name}_WAIT"
         self.wait(f"{name}_WAIT", WRITTEN, then, action)
+
+    def look_up(self, name: str, then: str, action: Iterable) -> None:
+        """States that look up ``at``; the answer is there in the last cycle, that of ``action``."""
+        self.answered(name, then, action, base=1)
 
 
 def factor(value):

@@ -57,17 +57,15 @@ def residual(steps: Steps) -> None:
 
 def _sum(steps: Steps, name: str, several: bool) -> None:
     """States that add elements of one or two vectors."""
-    m, path = steps.m, steps.path
+    m = steps.m
     with m.State(name):
-        m.d.comb += [path.take.eq(1), path.first.eq(1), path.lane.eq(0)]
+        m.d.comb += steps.take(first=1, emit=not several)
         m.d.sync += steps.read.eq(steps.read + 1)
         m.next = f"{name}_SECOND"
-        if not several:
-            m.d.comb += path.emit.eq(1)
     with m.State(f"{name}_SECOND"):
         m.d.comb += steps.second.eq(1)
         if several:
-            m.d.comb += [path.take.eq(1), path.emit.eq(1), path.lane.eq(0)]
+            m.d.comb += steps.take(emit=1)
         m.d.sync += [steps.other.eq(steps.other + 1), steps.i.eq(steps.i + 1)]
         m.next = f"{name}_GAP"
         with m.If(steps.i == steps.row.m):
@@ -93,7 +91,7 @@ def linear(steps: Steps) -> None:
         m.d.sync += steps.set(b=B.WEIGHTS, shift=row.shift)
         m.next = "LINEAR_SUM"
     with m.State("LINEAR_SUM"):
-        m.d.comb += [path.take.eq(1), path.first.eq(steps.i == 0)]
+        m.d.comb += steps.take(first=steps.i == 0)
         m.d.sync += [
             steps.read.eq(steps.read + 1),
             steps.weights.eq(steps.weights + 1),
@@ -123,7 +121,7 @@ def norm(steps: Steps) -> None:
         m.d.sync += [*steps.set(b=B.VALUE), steps.leading.eq(shape.top)]
         m.next = "NORM_SQUARE"
     with m.State("NORM_SQUARE"):
-        m.d.comb += [path.take.eq(1), path.lane.eq(0)]
+        m.d.comb += steps.take()
         m.d.sync += [steps.read.eq(steps.read + 1), steps.i.eq(steps.i + 1)]
         with m.If(steps.i == row.n):
             m.d.sync += steps.i.eq(0)
