@@ -40,11 +40,15 @@ class Verilator:
         self._options, self._main = QUICK_MAKE_OPTIONS if quick else MAKE_OPTIONS, main
 
     def build(self, factory: Factory, key: str, folder: Path) -> "Simulation":
-        tools.verilator()
-        generated = verilog.generate(factory, key, folder)
-        simulation = Simulation(generated, Path(folder), self._options, self._main)
+        simulation = self.generate(factory, key, folder)
         simulation.program(None)
         return simulation
+
+    def generate(self, factory: Factory, key: str, folder: Path) -> "Simulation":
+        """As ``build``, but nothing is compiled before it is needed."""
+        tools.verilator()
+        generated = verilog.generate(factory, key, folder)
+        return Simulation(generated, Path(folder), self._options, self._main)
 
 
 class Simulation:

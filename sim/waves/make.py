@@ -11,7 +11,8 @@ from golden.errors import OptionError, WeftError, write_whole
 from golden.generate import Request
 from golden.words import counted
 from sim.build import CACHE, Design, build
-from sim.engines import Simulation, Trace, verilator, verilog
+from sim.engines import Simulation, Trace
+from sim.engines.verilator import Verilator
 from sim.session import Outcome
 from sim.session import run as simulate
 from sim.waves.draw import draw
@@ -42,8 +43,7 @@ def build_for_waves(design: Design, engine: str, folder: Path = CACHE) -> Simula
     """The design's bench; Verilator's is compiled in little time, and only with waveforms."""
     if engine != "verilator":
         return build(design, engine, folder)
-    generated = verilog.generate(design.bench, design.key(), folder)
-    return verilator.Simulation(generated, folder, verilator.QUICK_MAKE_OPTIONS)
+    return Verilator(quick=True).generate(design.bench, design.key(), folder)
 
 
 def choose_window(
