@@ -84,7 +84,6 @@ def test_a_damaged_memory_is_found_out(netlist, tmp_path):
     assert error.value.exit_status == 1
 
 
-@pytest.mark.boards
 def test_a_damaged_look_up_table_is_found_out(netlist, tmp_path):
     def change(bits):
         return bits[:5] + "10"[int(bits[5])] + bits[6:]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from golden import protocol
-from golden.generate import Request, generate
+from golden.generate import Request, sampled_steps
 from sim.build import Design
 from sim.host import Link
 from sim.mismatch import Mismatch
@@ -69,8 +69,8 @@ class Checker:
         Mismatch: at the first difference, or when the netlist does not answer.
         """
         link = Link(port, REPLY, NEXT, clock=lambda: port.seconds)
-        port.read(RESET_SECONDS)
         try:
+            port.read(RESET_SECONDS)
             self._hello(link.hello())
             for request in requests:
                 self._generate(link, port, request, say)
@@ -78,7 +78,7 @@ class Checker:
         except NoReply:
             said = f"after {len(self.outcome.tokens)} tokens"
             raise Mismatch(f"the netlist stopped answering {said}") from None
-        except LinkError as error:
+        except (LinkError, OSError) as error:
             raise Mismatch(f"the netlist gave a wrong answer: {error}") from None
         self._counters(len(requests) + 2, port.seconds)
         self._equal("the lights at the end", set(), port.lights - {"alive"})
@@ -146,6 +146,5 @@ def hello_of(design: Design, clock_hz: int) -> dict[str, object]:
 
 def sampled_by(design: Design, request: Request) -> Iterator[tuple[int, int, bool]]:
     """(token, position, last) of everything that the integer model samples."""
-    for step in generate(design.plan, request):
-        if step.sampled is not None:
-            yield step.sampled, step.position, step.last
+    for step in sampled_steps(design.plan, request):
+        yield step.sampled, step.position, step.last
