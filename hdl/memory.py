@@ -7,12 +7,16 @@ elaboration.
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Array, Const, MemoryData, Module
+from amaranth.hdl import Array, Const, MemoryData, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.vendor import XilinxPlatform
 
 PREFIX = "weft_"
 """Every loadable memory is called PREFIX + its name with dots as double underscores."""
+
+NARROW_DEPTH = 1 << 11
+"""Words of 9 bits in half a block RAM of the 7 series; more make it a whole one."""
 
 BLOCK_BITS = 1 << 14
 """A synchronous memory of this size or more is asked to be block RAM, however wide and shallow."""
@@ -42,14 +46,36 @@ class Rom(wiring.Component):
         m = Module()
         if self._wires:
             return self._elaborate_wires(m)
-        contents = MemoryData(shape=len(self.data), depth=self._depth, init=self._words)
-        big = self._synchronous and self._depth * len(self.data) >= BLOCK_BITS
+        if isinstance(platform, XilinxPlatform) and self._would_be_narrow():
+            return self._elaborate_pairs(m)
+        port = self._memory(m, len(self.data), self._depth, self._words)
+        m.d.comb += [port.addr.eq(self.addr), self.data.eq(port.data)]
+        return m
+
+    def _memory(self, m: Module, width: int, depth: int, words: Sequence[int]):
+        """The read port of a memory that holds the words."""
+        contents = MemoryData(shape=width, depth=depth, init=words)
+        big = self._synchronous and depth * width >= BLOCK_BITS
         rom = memory.Memory(contents, attrs={"ram_style": "block"} if big else {})
         m.submodules[verilog_name(self._name)] = rom  # the memory takes its submodule's name
         port = rom.read_port(domain="sync" if self._synchronous else "comb")
-        m.d.comb += [port.addr.eq(self.addr), self.data.eq(port.data)]
         if self._synchronous:
             m.d.comb += port.en.eq(self.en)
+        return port
+
+    def _would_be_narrow(self) -> bool:
+        """Whether synthesis makes it of RAMB36 of 1 or 9 bits (boards/limits.py)."""
+        return self._synchronous and len(self.data) <= 9 and self._depth > NARROW_DEPTH
+
+    def _elaborate_pairs(self, m: Module):
+        """Two words at each place, one of which is chosen."""
+        width, words = len(self.data), [*self._words, 0]
+        pairs = [low | high << width for low, high in zip(words[::2], words[1::2], strict=False)]
+        port = self._memory(m, 2 * width, -(-self._depth // 2), pairs)
+        odd = Signal()
+        with m.If(self.en):
+            m.d.sync += odd.eq(self.addr[0])
+        m.d.comb += [port.addr.eq(self.addr[1:]), self.data.eq(port.data.word_select(odd, width))]
         return m
 
     def _elaborate_wires(self, m: Module):

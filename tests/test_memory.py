@@ -2,15 +2,17 @@
 
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
+from amaranth_boards.arty_a7 import ArtyA7_35Platform
 
-from hdl.memory import Memories, verilog_name
+from hdl.memory import NARROW_DEPTH, Memories, verilog_name
 
 WORDS = [7, 0, 255, 128, 1]
 
 
-def read(rom, synchronous, addresses):
-    sim, seen = Simulator(rom), []
+def read(rom, synchronous, addresses, platform=None):
+    sim, seen = Simulator(Fragment.get(rom, platform)), []
     if synchronous:
         sim.add_clock(1e-6)
 
@@ -43,6 +45,18 @@ def read(rom, synchronous, addresses):
 def test_contents(synchronous, wires, depth):
     rom = Memories({"a.b": WORDS}, wires).rom("a.b", 8, depth, synchronous)
     assert read(rom, synchronous, list(range(depth))) == WORDS + [0] * (depth - 5)
+
+
+@pytest.mark.parametrize("size", [NARROW_DEPTH - 1, NARROW_DEPTH + 1, NARROW_DEPTH + 2])
+def test_narrow_words_share_a_place_where_narrow_block_rams_are_not_trusted(size):
+    words = [(37 * k) % 256 for k in range(size)]
+    rom = Memories({"a": words}).rom("a", 8, NARROW_DEPTH + 3)
+    pairs = Fragment.get(rom, ArtyA7_35Platform())
+    assert "width 16" in rtlil.convert(pairs, ports=[rom.addr, rom.en, rom.data])
+    addresses = [*range(20, 40), 3, *range(NARROW_DEPTH - 5, NARROW_DEPTH + 3)]
+    expected = [*words, 0, 0, 0, 0][: NARROW_DEPTH + 3]
+    found = read(rom, True, addresses, ArtyA7_35Platform())
+    assert found == [expected[k] for k in addresses]
 
 
 @pytest.mark.parametrize("wires", [False, True])
