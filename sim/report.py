@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,10 +17,10 @@ from hdl.build import unit_jobs
 from hdl.weight_ports import weight_ports
 from sim import tools
 from sim.build import Design, Target
-from sim.compare import ACCEPT, SAMPLE
 from sim.mismatch import Mismatch
 from sim.session import Outcome
 from sim.setup.paths import ROOT
+from sim.spans import mean_cycles, positions, stage_of, throughput_cycles
 from sim.workload import Sampling
 
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -107,19 +106,6 @@ def spoken(design: Design, requests: Sequence[Request], outcome: Outcome) -> lis
     return [tokenizer.decode(ids) for ids in tokens.values()]
 
 
-def positions(outcome: Outcome) -> list[int]:
-    """The position of every token that was taken in."""
-    return [position for tap, _, position, _ in outcome.checker.spans if tap == ACCEPT]
-
-
-def throughput_cycles(outcome: Outcome) -> float:
-    """Cycles a token over the whole run, all streams: first acceptance to last sample."""
-    spans = outcome.checker.spans
-    accepted = [first for (tap, *_), (first, _) in spans.items() if tap == ACCEPT]
-    sampled = [last for (tap, *_), (_, last) in spans.items() if tap == SAMPLE]
-    return (max(sampled) - min(accepted)) / len(accepted)
-
-
 def multipliers(design: Design) -> int:
     """Multipliers of all arrays."""
     arrays = design.schedule.arrays().values()
@@ -166,14 +152,14 @@ def stage_rows(design: Design, outcome: Outcome) -> list[dict]:
     """
     schedule, count = design.schedule, outcome.checker.tokens
     total = throughput_cycles(outcome)
-    spans = _spans(design, outcome)
+    spans = mean_cycles(design, outcome)
     seen = positions(outcome)
     rows = []
     for (section, name), unit_name in schedule.binding:
         unit = schedule.unit(section, name)
         job = schedule.jobs(unit).index((section, name))
         busy, blocked = (x / count for x in outcome.counters.get((unit_name, job), (0, 0)))
-        stage = _stage(design, section, name)
+        stage = stage_of(design.plan, section, name)
         passes = len(design.plan.layers) // schedule.instances if section.startswith("layer") else 1
         macs = passes * statistics.fmean(stage_macs(stage, position) for position in seen)
         rows.append(
@@ -194,61 +180,6 @@ def stage_rows(design: Design, outcome: Outcome) -> list[dict]:
 
 def _unit_multipliers(unit: Unit) -> int:
     return unit.multipliers if unit.array else 0
-
-
-def _stage(design: Design, section: str, name: str):
-    plan = design.plan
-    part = {"prologue": plan.prologue, "epilogue": plan.epilogue}.get(section, plan.template)
-    return next(stage for stage in part if stage.name == name)
-
-
-def intervals(design: Design, outcome: Outcome) -> Iterator[tuple[str, str, tuple, int, int]]:
-    """(section, stage, (sequence, position), begin, end) of every stage of every token, in cycles.
-
-    ``begin``: the last beat of the last of its inputs.  ``end``: the last beat of its answer.
-    """
-    plan, spans = design.plan, outcome.checker.spans
-    ends = {key: last for key, (_, last) in spans.items()}
-    instances = design.schedule.instances
-    for (tap, sequence, position, layer), end in ends.items():
-        section, _, name = tap.partition(".")
-        if not name or "." in name:
-            continue
-        token = sequence, position
-        makers = _makers(plan, section, layer, instances, _stage(design, section, name))
-        begin = max(ends.get((maker, *token, of), -math.inf) for maker, of in makers)
-        if begin > -math.inf:
-            yield section, name, token, begin, end
-
-
-def _spans(design: Design, outcome: Outcome) -> dict[tuple[str, str], float]:
-    """Mean cycles from a stage's last input to its last output, by (section, stage)."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for section, name, _, begin, end in intervals(design, outcome):
-        found.setdefault((section, name), []).append(end - begin)
-    return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-def _makers(plan, section: str, layer: int, instances: int, stage) -> list[tuple[str, int]]:
-    """(tap, layer) of the values that a stage reads."""
-    part = {"prologue": plan.prologue, "epilogue": plan.epilogue}.get(section, plan.template)
-    makers = []
-    for value in stage.inputs:
-        if value != part.input:
-            maker = next(s.name for s in part if s.output == value)
-            makers.append((f"{section}.{maker}", layer))
-        elif section == "prologue":
-            makers.append((ACCEPT, 0))
-        elif section.startswith("layer") and layer == 0:
-            makers.append((f"prologue.{_last(plan.prologue)}", 0))
-        else:
-            before = len(plan.layers) - 1 if section == "epilogue" else layer - 1
-            makers.append((f"layer{before % instances}.{_last(plan.template)}", before))
-    return makers
-
-
-def _last(section) -> str:
-    return next(stage.name for stage in section if stage.output == section.output)
 
 
 def float_accuracy(design: Design, requests: Sequence[Request], outcome: Outcome) -> dict:

@@ -15,8 +15,9 @@ from sim import bench
 from sim.build import BUILD, Design, Target, build, make_design
 from sim.compare import ACCEPT
 from sim.engines import Simulation
-from sim.report import intervals, make_report, multipliers
+from sim.report import make_report, multipliers
 from sim.session import WATCHDOG, Outcome, run
+from sim.spans import intervals
 from sim.workload import Sampling, make_requests, request_rows
 
 FOLDER = BUILD / "results"
