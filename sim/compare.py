@@ -30,7 +30,7 @@ class Checker:
     mismatches: values that differed, of the first vector in which one did.
     spans: (tap, sequence, position, layer) -> (first, last) cycle.
     saturated: (layer, stage) whose elements were held to their range in the integer model.
-    kept: None, or "<layer>.<stage>" -> list of ((sequence, position), golden, hardware).
+    kept: None, or (layer, stage) -> list of ((sequence, position), golden, hardware).
     """
 
     def __init__(self, plan, schedule: Schedule, requests, design: Design, keep: bool = False):
@@ -39,7 +39,7 @@ class Checker:
         self.compared = self.mismatches = 0
         self.spans: dict[tuple[str, int, int, int], tuple[int, int]] = {}
         self.saturated: set[tuple[int, str]] = set()
-        self.kept: dict[str, list] | None = {} if keep else None
+        self.kept: dict[tuple[int, str], list] | None = {} if keep else None
         self._assembler = Assembler(plan, schedule, design)
 
     @property
@@ -173,7 +173,7 @@ class Checker:
             return mismatch.differs(name, key, span[1], *bad)
         self.compared += len(golden)
         if self.kept is not None:
-            self.kept.setdefault(f"{key[2]}.{stage}", []).append((key[:2], golden, hardware))
+            self.kept.setdefault((key[2], stage), []).append((key[:2], golden, hardware))
         return None
 
     def _broken(self, name: str, recording: Recording, at: int, what: str) -> Difference:

@@ -19,14 +19,16 @@ def check_tap_file(path: Path) -> None:
 
 
 def write_taps(path: Path, checker: Checker) -> None:
-    """Write every compared vector, by ``<layer>.<stage>``.
+    """Write every compared vector, by the name of its stage, as in the report.
 
+    ``<key>`` is ``prologue.embed``, ``layer3.q``, ``layer0.attention.scores``...
     ``<key>.golden`` and ``<key>.hardware`` are mantissas [tokens, elements]; ``<key>.token`` is
     (sequence, position) [tokens, 2].  Scores and weights have as many elements as positions were
     attended to: their rows are filled with zeros behind them, and ``<key>.elements`` counts.
     """
     arrays = {}
-    for key, rows in checker.kept.items():
+    for at, rows in checker.kept.items():
+        key = checker.plan.place(*at)
         arrays[f"{key}.token"] = np.array([token for token, _, _ in rows])
         arrays[f"{key}.elements"] = np.array([len(golden) for _, golden, _ in rows])
         arrays[f"{key}.golden"] = _stacked([golden for _, golden, _ in rows])

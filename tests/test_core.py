@@ -196,8 +196,8 @@ def test_other_weights_need_no_build(core, tmp_path, monkeypatch):
 def test_all_taps_can_be_kept(core, tmp_path):
     outcome = run(*core, NAMES[:1], tmp_path, keep=True)
     kept = outcome.checker.kept
-    stages = {f"{layer}.{stage.name}" for layer, stage in core[0].plan.stages()} - {"0.sample"}
-    assert set(kept) == stages | {"0.attention.scores", "0.attention.weights"}
+    stages = {(layer, stage.name) for layer, stage in core[0].plan.stages()} - {(0, "sample")}
+    assert set(kept) == stages | {(0, "attention.scores"), (0, "attention.weights")}
     for rows in kept.values():
         assert len(rows) == len(outcome.tokens)
         assert all((golden == hardware).all() for _, golden, hardware in rows)

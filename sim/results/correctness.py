@@ -85,7 +85,7 @@ def stage_rows(design: Design, steps: dict, hardware: dict, record: dict) -> lis
     for token, item in steps.items():
         for (layer, name), vector in item.taps.items():
             exact = record.get((token, layer, FLOAT_NAMES.get(name, name)))
-            measured = hardware.get((token, f"{layer}.{name}"))
+            measured = hardware.get((token, (layer, name)))
             if exact is None or measured is None:
                 continue
             row = rows.setdefault(
@@ -110,7 +110,7 @@ def example(design: Design, steps: dict, hardware: dict, record: dict, said: lis
     def three(token, name: str) -> dict:
         vector, key = steps[token].taps[0, name], (token, 0, FLOAT_NAMES.get(name, name))
         values = in_float(design, name, vector.mantissa.ravel(), vector.exponent)
-        measured = hardware[token, f"0.{name}"]
+        measured = hardware[token, (0, name)]
         return {
             "float": record[key].astype(float).tolist(),
             "integer": values.tolist(),
