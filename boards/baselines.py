@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from boards import build, gateware
+from boards import build
 from boards.board import Board
 from boards.families import FAMILIES, RESOURCES
 from boards.fit import Configuration
+from boards.order import default_design, order_of
 from boards.synthesis import Part
 from golden.errors import WeftError
-from sim.build import Target, make_design
 from sim.setup.paths import ROOT
 
 FOLDER = ROOT / "tests" / "baselines"
@@ -43,9 +43,9 @@ def path_of(board: Board) -> Path:
 def measure(board: Board, cache: Path) -> dict:
     """The content of a board's file, from a netlist made now."""
     way = BOARDS[board.name]
-    design = make_design(Target(schedule=way.schedule, multipliers=way.multipliers))
-    order = build.Order(board, gateware.key(design), gateware.soc(design), board.clock_mhz)
-    stat = json.loads((build.synthesise(order, cache) / "stat.json").read_text())
+    design = default_design(way)
+    netlist = build.synthesise(order_of(board, design), cache)
+    stat = json.loads((netlist / "stat.json").read_text())
     counts = Part("top", stat["design"]["num_cells_by_type"]).counts(FAMILIES[board.family])
     return {
         "model": design.plan.name,

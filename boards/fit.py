@@ -28,9 +28,6 @@ BRAM_BITS = {"xc7": 36 << 10, "ecp5": 18 << 10, "ice40": 4 << 10, "gowin": 18 <<
 LEAST_BITS = 8
 """Of a weight or an element of a table."""
 
-FEW = (2, 8)
-"""Multipliers of the smallest folded core, and of the serial core of a small chip."""
-
 FASTEST_FIRST = ("folded", "serial")
 """Schedules for boards: the slowest folded core is faster than any serial one."""
 
@@ -63,7 +60,7 @@ def sizes() -> dict[str, dict[Configuration, dict[str, int]]]:
 def serves(plan: Plan, schedule: str) -> bool:
     """Whether a schedule can execute a plan."""
     try:
-        make_schedule(plan, schedule, max(FEW))
+        make_schedule(plan, schedule)
     except OptionError:
         return False
     return True
@@ -82,13 +79,19 @@ def need(family: str, plan: Plan, wanted: Configuration) -> dict[str, int]:
 def configurations(
     board: Board, plan: Plan, schedule: str | None = None, multipliers: int | None = None
 ) -> list[Configuration]:
-    """What could be built, the fastest first: all that was measured, as far as nothing is asked."""
-    known = sizes()[board.family]
+    """What could be built, the fastest first: all that was measured, as far as nothing is asked.
+
+    Raises
+    ------
+    OptionError
+        If the schedule that is asked for cannot execute the plan.
+    """
+    if schedule is not None:
+        make_schedule(plan, schedule)
+    names = [n for n in FASTEST_FIRST if schedule in (None, n) and serves(plan, n)]
     if multipliers is not None:
-        known = [
-            Configuration(name, multipliers) for name in dict.fromkeys(c.schedule for c in known)
-        ]
-    return [c for c in known if schedule in (None, c.schedule) and serves(plan, c.schedule)]
+        return [Configuration(name, multipliers) for name in names]
+    return [each for each in sizes()[board.family] if each.schedule in names]
 
 
 def choose(
@@ -100,13 +103,13 @@ def choose(
     ------
     WeftError
         If it fits with none: what it needs, what there is, and the nearest board that can.
+        Or as :func:`configurations`.
     """
     possible = configurations(board, plan, schedule, multipliers)
     for each in possible:
         if fits(board, need(board.family, plan, each)):
             return each
-    least = possible[-1] if possible else Configuration("folded", min(FEW))
-    raise WeftError(refusal(board, plan, need(board.family, plan, least)))
+    raise WeftError(refusal(board, plan, need(board.family, plan, possible[-1])))
 
 
 def weight_bits(plan: Plan) -> int:

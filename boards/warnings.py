@@ -12,6 +12,9 @@ HARMLESS = {
     r"ABC: Warning: AIG with boxes has internal fanout in \d+ complex flops and \d+ carries": (
         "carries that are used inside a box and behind it, which abc9 then duplicates"
     ),
+    r"/gowin/brams_map\.v:\d+: Warning: Range .* out of bounds on signal `\\PORT_._WR_DATA'": (
+        "the inputs of a block RAM behind those that a port of its width has are undefined"
+    ),
 }
 """Pattern of a line -> why it is harmless."""
 

@@ -125,6 +125,11 @@ def generate(plan: Plan, request: Request) -> Iterator[Step]:
         position += 1
 
 
+def sampled_steps(plan: Plan, request: Request) -> Iterator[Step]:
+    """The steps of one sequence that sample a token, in order."""
+    return (step for step in generate(plan, request) if step.sampled is not None)
+
+
 def generate_all(plan: Plan, requests: Iterable[Request]) -> Iterator[Step]:
     """The steps of every request, one request after the other."""
     for request in requests:

@@ -112,6 +112,9 @@ def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
 
     Synthesis leaves the registers outside, where they take 96 logic cells.
     """
+    factor_a = Signal(signed(MANTISSA_BITS), name=f"a{lane}")
+    factor_b = Signal(signed(MANTISSA_BITS), name=f"b{lane}")
+    m.d.comb += [factor_a.eq(a), factor_b.eq(b)]
     m.submodules[f"mac{lane}"] = Instance(
         "SB_MAC16",
         p_A_SIGNED=Const(1, 1),
@@ -127,8 +130,8 @@ def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
         **{f"i_{name}": Const(0, width) for name, width in SB_MAC16_UNUSED.items()},
         i_CLK=ClockSignal(),
         i_CE=Const(1, 1),
-        i_A=a,
-        i_B=b,
+        i_A=factor_a,
+        i_B=factor_b,
         o_O=output,
     )
 

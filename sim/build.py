@@ -72,14 +72,23 @@ class Design:
         return {} if self.schedule.weights == "wires" else self.image
 
 
-def make_design(target: Target) -> Design:
-    """Load, quantise and schedule."""
+def quantised(target: Target) -> tuple[Checkpoint, Plan]:
+    """The checkpoint of a target, and its plan."""
     checkpoint = load(target.model, target.checkpoint)
-    plan = quantize(checkpoint, Options(target.numbers))
+    return checkpoint, quantize(checkpoint, Options(target.numbers))
+
+
+def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
+    """The design of what :func:`quantised` gave."""
     schedule = make_schedule(
         plan, target.schedule, target.multipliers, target.streams, target.weights, target.lanes
     )
     return Design(checkpoint, plan, schedule, memory_image(plan, schedule))
+
+
+def make_design(target: Target) -> Design:
+    """Load, quantise and schedule."""
+    return scheduled(target, *quantised(target))
 
 
 def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:

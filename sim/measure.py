@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from golden.errors import WeftError
-from golden.generate import Request, generate
+from golden.generate import Request, sampled_steps
 from sim import chip
 from sim.build import CACHE, Design
 from sim.engines import cache
@@ -50,7 +50,7 @@ def cycles(link: Link, design: Design, requests: Sequence[Request]) -> Iterator[
     """Cycles of every token of the requests, compared with the integer model as they come."""
     before, seen = link.counters()["tokens"], []
     for request in requests:
-        expected = (step for step in generate(design.plan, request) if step.sampled is not None)
+        expected = sampled_steps(design.plan, request)
         for token, step in zip(link.generate(request), expected, strict=True):
             _compare(request, token, step.sampled)
             seen.append(token.cycles)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from golden import protocol
-from golden.generate import Request, generate
+from golden.generate import Request, sampled_steps
 from golden.protocol import REPLY, Decoder, Frame, Type, encode
 
 CLOCK_HZ = 50_000_000
@@ -96,8 +96,7 @@ class FakeDevice:
         ids = [int.from_bytes(prompt[k : k + 2], "little") for k in range(0, len(prompt), 2)]
         values = protocol.unpack(protocol.SETTINGS, settings)
         stop = None if values["stop"] == protocol.NO_STOP else values["stop"]
-        for step in generate(self.plan, Request(tuple(ids), **values | {"stop": stop})):
-            if step.sampled is not None:
-                token = {"cycles": CYCLES, "position": step.position, "token": step.sampled,
-                         "last": int(step.last)}  # fmt: skip
-                yield Type.TOKEN, frame.number, protocol.pack(protocol.TOKEN, token)
+        for step in sampled_steps(self.plan, Request(tuple(ids), **values | {"stop": stop})):
+            token = {"cycles": CYCLES, "position": step.position, "token": step.sampled,
+                     "last": int(step.last)}  # fmt: skip
+            yield Type.TOKEN, frame.number, protocol.pack(protocol.TOKEN, token)

@@ -20,7 +20,7 @@ class SmallGateware(wiring.Component):
         words = [(k * 40503) % 65536 - 32768 for k in range(DEPTH)]
         m.submodules.words = words = memory.Memory(shape=signed(16), depth=DEPTH, init=words)
         read = words.read_port()
-        bits, total = Signal(16 * self._products), Signal(40)
+        bits, partial, total = Signal(16 * self._products), Signal(signed(36)), Signal(40)
         m.d.sync += [bits.eq((bits << 1) | self.rx), read.addr.eq(read.addr + 1)]
         products = []
         for k in range(self._products):
@@ -29,7 +29,8 @@ class SmallGateware(wiring.Component):
             m.d.sync += [a.eq(read.data), b.eq(bits[16 * k :][:16]), p.eq(a * b), q.eq(p)]
             products.append(q)
         m.d.sync += [
-            total.eq(total + sum(products)),
+            partial.eq(sum(products)),
+            total.eq(total + partial),
             self.tx.eq(total[-1]),
             self.alive.eq(total[7]),
             self.busy.eq(total[17]),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from boards import build, timing
+from boards import build, gateware, timing
 from boards.__main__ import app
 from boards.commands import bitstream
 from boards.tools import Tools
@@ -43,7 +43,7 @@ def steps(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "place", place)
     monkeypatch.setattr(build.cache, "cached", cached)
     monkeypatch.setattr(build, "sources_digest", lambda: "")
-    monkeypatch.setattr(bitstream.gateware, "key", lambda design: "")
+    monkeypatch.setattr(gateware, "key", lambda design: "")
     monkeypatch.setattr(bitstream, "measure", lambda design: CYCLES[design.schedule.multipliers])
     monkeypatch.setattr(bitstream.build.Order, "flow", property(lambda order: FLOW))
     return reached

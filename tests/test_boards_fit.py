@@ -14,8 +14,9 @@ from golden.zoo import load
 
 SIZES = {
     "xc7": {"folded 64": (30000, 16000, 64, 9), "folded 8": (12000, 4000, 8, 3),
-            "folded 4": (9000, 3000, 4, 3)},
-    "ecp5": {"folded 64": (42000, 16000, 64, 20), "folded 4": (14000, 3000, 4, 8)},
+            "folded 4": (9000, 3000, 4, 3), "serial 8": (3000, 1500, 8, 9)},
+    "ecp5": {"folded 64": (42000, 16000, 64, 20), "folded 4": (14000, 3000, 4, 8),
+             "serial 8": (14000, 1500, 8, 20)},
     "ice40": {"folded 4": (9000, 3000, 4, 16), "serial 8": (5100, 1500, 8, 20)},
     "gowin": {"folded 4": (9000, 3000, 4, 8), "serial 8": (6000, 1500, 8, 20)},
 }  # fmt: skip
@@ -51,6 +52,7 @@ def test_the_fastest_that_fits(plan, board, chosen):
 def test_what_is_asked_for(plan):
     assert fit.choose(BOARDS["arty"], plan, multipliers=5) == configuration("folded 5")
     assert fit.choose(BOARDS["tangnano9k"], plan, multipliers=16) == configuration("serial 16")
+    assert fit.choose(BOARDS["arty"], plan, schedule="serial") == configuration("serial 8")
     with pytest.raises(WeftError, match="it needs 9,000 look-up tables of 8,640"):
         fit.choose(BOARDS["tangnano9k"], plan, schedule="folded")
 
@@ -59,6 +61,8 @@ def test_a_serial_core_is_chosen_only_if_it_can_execute_the_model():
     blocks = quantize(load("microgpt"), Options("block"))
     with pytest.raises(WeftError, match="it needs 9,000 look-up tables of 8,640"):
         fit.choose(BOARDS["tangnano9k"], blocks)
+    with pytest.raises(WeftError, match="schedule is 'serial', which knows no block numbers"):
+        fit.choose(BOARDS["arty"], blocks, schedule="serial")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,7 @@ def test_a_model_that_fits_with_no_number(plan, board, problem):
 
 def test_too_many_multipliers(plan):
     with pytest.raises(WeftError, match="needs 30,000 look-up tables of 20,800; the nearest"):
-        fit.choose(BOARDS["arty"], plan, multipliers=64)
+        fit.choose(BOARDS["arty"], plan, schedule="folded", multipliers=64)
 
 
 def test_weights_that_do_not_fit(plan):
@@ -99,6 +103,7 @@ def test_weights_that_do_not_fit(plan):
 def test_what_is_committed_names_every_family():
     table = json.loads(fit.SIZES.read_text())
     assert set(table["sizes"]) == set(SIZES)
+    assert all(set(of) == set(fit.FASTEST_FIRST) for of in table["sizes"].values())
     needs = [n for of in table["sizes"].values() for rows in of.values() for n in rows.values()]
     assert all(set(need) == set(resources.NAMES) for need in needs)
 

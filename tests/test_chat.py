@@ -10,7 +10,7 @@ from boards.commands import chat as command
 from boards.host.chat import HELP, Chat
 from golden.cli import run
 from golden.errors import WeftError
-from golden.generate import generate
+from golden.generate import sampled_steps
 from golden.protocol import Type
 from golden.quantize import Options, quantize
 from golden.tokenizer import tokenizer_for
@@ -29,7 +29,7 @@ def names(count, prompt="", **sampling):
     """What `make sim` would say."""
     found = []
     for request in make_requests(CHECKPOINT, Sampling(**sampling), count, prompt):
-        ids = [step.sampled for step in generate(PLAN, request) if step.sampled is not None]
+        ids = [step.sampled for step in sampled_steps(PLAN, request)]
         found.append(prompt + tokenizer_for(CHECKPOINT).decode(ids))
     return found
 

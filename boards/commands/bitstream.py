@@ -8,17 +8,16 @@ from typing import Annotated
 
 import typer
 
-from boards import build, fit, gateware, vivado
+from boards import build, fit, vivado
 from boards.board import Board
 from boards.catalogue import BOARDS, find_board
+from boards.order import Wanted, design_of, order_of
 from boards.report import make_report, with_bitstream
 from boards.resources import NAMES, fits, used
 from golden import checked
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
-from golden.quantize import Options, quantize
-from golden.zoo import load
-from sim.build import BUILD, Target, make_design
+from sim.build import BUILD
 from sim.commands.options import Lanes
 from sim.measure import measure
 
@@ -27,6 +26,13 @@ FASTEST = 1000
 FREQUENCIES = f"a frequency from 1 to {FASTEST} MHz"
 TOOLCHAINS = ("open", "vivado")
 
+Multipliers = Annotated[
+    int | None,
+    checked.whole(least=1, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
+]
+Clock = Annotated[
+    float | None, checked.number(expected=FREQUENCIES, help="In MHz; the board's if none.")
+]
 Schedule = Annotated[
     str | None, checked.choice(of=fit.FASTEST_FIRST, help="The fastest that fits if none.")
 ]
@@ -37,16 +43,10 @@ def bitstream(
     model: options.Model = options.MODEL,
     checkpoint: options.CheckpointFile = None,
     numbers: options.Numbers = "fixed",
-    multipliers: Annotated[
-        int | None,
-        checked.whole(least=1, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
-    ] = None,
+    multipliers: Multipliers = None,
     lanes: Lanes = None,
     schedule: Schedule = None,
-    clock: Annotated[
-        float | None,
-        checked.number(expected=FREQUENCIES, help="In MHz; the board's if none."),
-    ] = None,
+    clock: Clock = None,
     seed: options.Seed = build.SEED,
     toolchain: Annotated[str, checked.choice(of=TOOLCHAINS, help="Which makes it.")] = "open",
 ) -> None:
@@ -56,13 +56,9 @@ def bitstream(
     for name in ("report.json", "timing.json"):
         check_writable(folder / name)
     mhz = clock_of(chosen, clock)
-    plan = quantize(load(model, checkpoint), Options(numbers))
-    way = fit.choose(chosen, plan, schedule, multipliers)
-    target = Target(
-        model, checkpoint, numbers, way.schedule, multipliers=way.multipliers, lanes=lanes
-    )
-    design = make_design(target)
-    order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
+    wanted = Wanted(model, checkpoint, numbers, schedule, multipliers, lanes)
+    way, design = design_of(chosen, wanted, fit.choose)
+    order = order_of(chosen, design, mhz, seed)
     made = order.made_mhz
     print(f"{model} ({way}) on {chosen.title}, {made:g} MHz", flush=True)
     if toolchain == "vivado":
@@ -71,7 +67,7 @@ def bitstream(
     netlist = build.synthesise(order, CACHE)
     needs = used(chosen.family, netlist)
     if not fits(chosen, needs):
-        raise WeftError(fit.refusal(chosen, plan, needs))
+        raise WeftError(fit.refusal(chosen, design.plan, needs))
     placed = build.close(order, netlist, CACHE)
     report = make_report(order, model, way, placed, needs)
     write_json(folder / "timing.json", report)  # of a failure too; the report is of what is there

@@ -17,11 +17,9 @@ from boards.host.ports import find_port
 from golden import checked
 from golden.commands import options
 from golden.errors import OptionError
-from golden.quantize import Options, quantize
 from golden.schedule import SCHEDULES
-from golden.zoo import load
 from sim import chip
-from sim.build import Target, make_design
+from sim.build import Target, make_design, quantised
 from sim.commands import options as simulation
 from sim.host import Link
 from sim.serial_port import SerialPort
@@ -85,14 +83,13 @@ def simulated(target: Target) -> Iterator[tuple]:
 def attached(board: str | None, port: Path | None, target: Target) -> Iterator[tuple]:
     """(link, checkpoint, plan) of a real device."""
     named = None if board is None else find_board(board)
-    checkpoint = load(target.model, target.checkpoint)
-    plan = quantize(checkpoint, Options(target.numbers))
+    known = quantised(target)
 
     def find() -> str:
         return find_port(named) if port is None else str(port)
 
     with closing(SerialPort(find, gateware.BAUD)) as opened:
-        yield Link(opened, token_timeout=TOKEN_TIMEOUT), checkpoint, plan
+        yield Link(opened, token_timeout=TOKEN_TIMEOUT), *known
 
 
 def talk(chat: Chat, prompt: str | None) -> None:

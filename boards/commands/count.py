@@ -120,6 +120,8 @@ def show(report: dict, path: Path) -> None:
         for p in part["products_in_logic"]:
             by = " by a constant" if p["constant"] else ""
             print(f"{name}: a product of {p['a']} x {p['b']} bits{by} in logic: {p['line']}")
+    if not any(part["products_in_logic"] for _, part in rows):
+        print("No product is formed in look-up tables.")
     if report["parts"][FABRIC]["lutram"]:
         print(f"{FABRIC}: queues and width converters between units.")
     print(path)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from boards import build, fit, gateware
+from boards import build, fit
 from boards import gatesim as netlists
 from boards.board import Board
 from boards.catalogue import BOARDS, find_board
-from boards.commands.bitstream import CACHE, FREQUENCIES, Schedule, clock_of, write_json
+from boards.commands.bitstream import (
+    CACHE,
+    Clock,
+    Multipliers,
+    Schedule,
+    clock_of,
+    write_json,
+)
+from boards.order import Wanted, design_of, order_of
 from golden import checked
 from golden.commands import options
 from golden.errors import WeftError, check_writable
 from golden.plan import Plan
-from golden.quantize import Options, quantize
 from golden.tokenizer import tokenizer_for
-from golden.zoo import load
-from sim.build import BUILD, Target, make_design
+from sim.build import BUILD
 from sim.commands.options import SAMPLING, Lanes, Names, Prompt, Temperature, Tokens
 from sim.show import Voice
 from sim.workload import Sampling, make_requests
@@ -29,15 +35,10 @@ def gatesim(
     model: options.Model = options.MODEL,
     checkpoint: options.CheckpointFile = None,
     numbers: options.Numbers = "fixed",
-    multipliers: Annotated[
-        int | None,
-        checked.whole(least=1, most=options.MOST_MULTIPLIERS, help="As many as fit if none."),
-    ] = None,
+    multipliers: Multipliers = None,
     schedule: Schedule = None,
     lanes: Lanes = None,
-    clock: Annotated[
-        float | None, checked.number(expected=FREQUENCIES, help="In MHz; the board's if none.")
-    ] = None,
+    clock: Clock = None,
     names: Names = NAMES,
     tokens: Tokens = None,
     temperature: Temperature = SAMPLING.temperature,
@@ -49,14 +50,10 @@ def gatesim(
     folder = BUILD / "gatesim" / chosen.name / model
     check_writable(folder / "report.json")
     mhz = clock_of(chosen, clock)
-    plan = quantize(load(model, checkpoint), Options(numbers))
-    way = fastest(chosen, plan, schedule, multipliers)
-    target = Target(
-        model, checkpoint, numbers, way.schedule, multipliers=way.multipliers, lanes=lanes
-    )
-    design = make_design(target)
+    wanted = Wanted(model, checkpoint, numbers, schedule, multipliers, lanes)
+    way, design = design_of(chosen, wanted, fastest)
     requests = make_requests(design.checkpoint, Sampling(temperature, seed), names, prompt, tokens)
-    order = build.Order(chosen, gateware.key(design), gateware.soc(design), mhz, seed)
+    order = order_of(chosen, design, mhz, seed)
     print(f"{model} ({way}) for {chosen.title}, {order.made_mhz:g} MHz", flush=True)
     netlist = netlists.netlist_of(build.synthesise(order, CACHE))
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +74,7 @@ def fastest(
     try:
         return fit.choose(board, plan, schedule, multipliers)
     except WeftError:
-        possible = fit.configurations(board, plan, schedule, multipliers)
-        if not possible:
-            raise
-        return possible[-1]
+        return fit.configurations(board, plan, schedule, multipliers)[-1]
 
 
 def show(report: dict) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from boards import build, fit, gateware
+from boards import build, fit
 from boards.catalogue import BOARDS
 from boards.commands.bitstream import CACHE
+from boards.order import default_design, order_of
 from boards.resources import used
 from golden.errors import write_whole
-from sim.build import Target, make_design
 
 MEASURED = [
     *(fit.Configuration("folded", n) for n in (2, 8, 16, 32, 64)),
@@ -22,13 +22,12 @@ def sizes() -> None:
     """Synthesise the default model for every family, and write boards/sizes.json anew."""
     found = {family: {} for family in REPRESENTATIVES}
     for asked in MEASURED:
-        design = make_design(Target(schedule=asked.schedule, multipliers=asked.multipliers))
+        design = default_design(asked)
         for family, name in REPRESENTATIVES.items():
             board = BOARDS[name]
             if asked.multipliers > board.available["dsp"]:
                 continue
-            order = build.Order(board, gateware.key(design), gateware.soc(design), board.clock_mhz)
-            need = used(family, build.synthesise(order, CACHE))
+            need = used(family, build.synthesise(order_of(board, design), CACHE))
             found[family].setdefault(asked.schedule, {})[str(asked.multipliers)] = need
             print(family, asked, need, flush=True)
     content = {"model": "microgpt", "sizes": found}
