@@ -7,15 +7,15 @@ one unit or many: among many, the first that asks wins the cycle, the others see
 
 from collections.abc import Sequence
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value, signed
+from amaranth.hdl import Const, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.vendor import LatticeICE40Platform
 
 from golden.numbers import MANTISSA_BITS
+from hdl import dsp
 
-LATENCY = 3
-"""Cycles from operands accepted to the product: operand, product and output registers of a DSP."""
+LATENCY = dsp.LATENCY
+"""Cycles from operands accepted to the product."""
 
 
 class Multiply(wiring.Signature):
@@ -75,7 +75,7 @@ class MultiplierArray(wiring.Component):
     def _multiplier(self, m: Module, lane: int, platform):
         users = [user for user, lanes in zip(self.users, self._lanes, strict=True) if lane < lanes]
         a, b = self._selected(users, lane, "a"), self._selected(users, lane, "b")
-        body = _sb_mac16 if isinstance(platform, LatticeICE40Platform) else _portable
+        body = dsp.body(platform)
         output = Signal(signed(2 * MANTISSA_BITS), name=f"p{lane}", reset_less=True)
         body(m, lane, a, b, output)
         for user in users:
@@ -92,52 +92,3 @@ class MultiplierArray(wiring.Component):
                 Value.cast(getattr(user, name)[lane]) & grant.replicate(MANTISSA_BITS)
             )
         return chosen.as_signed()
-
-
-def _portable(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
-    """A product in registers, as synthesis packs it into the DSP blocks of most families."""
-    operand_a = Signal(signed(MANTISSA_BITS), name=f"a{lane}")
-    operand_b = Signal(signed(MANTISSA_BITS), name=f"b{lane}")
-    product = Signal(signed(2 * MANTISSA_BITS), name=f"m{lane}", reset_less=True)
-    m.d.sync += [
-        operand_a.eq(a),  # cycle 1
-        operand_b.eq(b),
-        product.eq(operand_a * operand_b),  # cycle 2
-        output.eq(product),  # cycle 3
-    ]
-
-
-def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
-    """The same as a block of the iCE40 UltraPlus (Lattice FPGA-TN-02007), all its registers on.
-
-    Synthesis leaves the registers outside, where they take 96 logic cells.
-    """
-    factor_a = Signal(signed(MANTISSA_BITS), name=f"a{lane}")
-    factor_b = Signal(signed(MANTISSA_BITS), name=f"b{lane}")
-    m.d.comb += [factor_a.eq(a), factor_b.eq(b)]
-    m.submodules[f"mac{lane}"] = Instance(
-        "SB_MAC16",
-        p_A_SIGNED=Const(1, 1),
-        p_B_SIGNED=Const(1, 1),
-        p_A_REG=Const(1, 1),  # cycle 1
-        p_B_REG=Const(1, 1),
-        p_TOP_8x8_MULT_REG=Const(1, 1),  # cycle 2: the four partial products
-        p_BOT_8x8_MULT_REG=Const(1, 1),
-        p_PIPELINE_16x16_MULT_REG1=Const(1, 1),
-        p_PIPELINE_16x16_MULT_REG2=Const(1, 1),  # cycle 3: their sum
-        p_TOPOUTPUT_SELECT=Const(3, 2),
-        p_BOTOUTPUT_SELECT=Const(3, 2),
-        **{f"i_{name}": Const(0, width) for name, width in SB_MAC16_UNUSED.items()},
-        i_CLK=ClockSignal(),
-        i_CE=Const(1, 1),
-        i_A=factor_a,
-        i_B=factor_b,
-        o_O=output,
-    )
-
-
-SB_MAC16_UNUSED = {"C": 16, "D": 16} | dict.fromkeys(
-    ("AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "OLOADTOP",
-     "OLOADBOT", "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI", "ACCUMCI", "SIGNEXTIN"), 1,
-)  # fmt: skip
-"""Inputs of the block that stay low, and their widths."""

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from golden.numbers import MANTISSA_BITS
-from hdl.mac import LATENCY, SB_MAC16_UNUSED
+from hdl.dsp import LATENCY, MULT18_REGISTERS, SB_MAC16_UNUSED
 from tests.cells import simulate
 
 SIGN = 1 << (MANTISSA_BITS - 1)
@@ -19,6 +19,12 @@ PRODUCTS = {
     "MULT18X18D": (
         "ecp5", {}, {"A*": 18, "B*": 18, "SIGNEDA": 1, "SIGNEDB": 1, "SOURCEA": 1, "SOURCEB": 1},
         {"SIGNEDA": 1, "SIGNEDB": 1}, {"P*": 36}, 0, (),
+    ),
+    "MULT18X18D with registers": (
+        "ecp5", {f"REG_{name}_CLK": '"CLK0"' for name in MULT18_REGISTERS},
+        {"A*": 18, "B*": 18, "SIGNEDA": 1, "SIGNEDB": 1, "SOURCEA": 1, "SOURCEB": 1, "CE0": 1,
+         "RST0": 1},
+        {"SIGNEDA": 1, "SIGNEDB": 1, "CE0": 1}, {"P*": 36}, LATENCY - 1, ("CLK0",),
     ),
     "MULT18X18": (
         "gowin", {}, {"A": 18, "B": 18, "ASIGN": 1, "BSIGN": 1, "ASEL": 1, "BSEL": 1},
@@ -262,7 +268,7 @@ def test_what_one_port_reads_and_the_other_writes_is_random(tmp_path):
 REFUSED = [
     ("ecp5", "DP16KD", {"REGMODE_A": '"OUTREG"'}, "DP16KD with output registers is not modelled"),
     ("ecp5", "DP16KD", {"DATA_WIDTH_A": 72}, "DP16KD with DATA_WIDTH = 72, 18 is not modelled"),
-    ("ecp5", "MULT18X18D", {"REG_OUTPUT_CLK": '"CLK0"'}, "MULT18X18D with registers or bypass"),
+    ("ecp5", "MULT18X18D", {"REG_OUTPUT_CLK": '"CLK0"'}, "MULT18X18D with some registers"),
     ("ecp5", "TRELLIS_IO", {"DIR": '"BIDIR"'}, "TRELLIS_IO with DIR = BIDIR is not modelled"),
     ("ecp5", "EHXPLLL", {"FEEDBK_PATH": '"INT_OP"'}, "EHXPLLL with another feedback or phase"),
     ("ice40", "SB_PLL40_PAD", {"FEEDBACK_PATH": '"DELAY"'}, "SB_PLL40_PAD with another feedback"),

@@ -35,11 +35,16 @@ module MULT18X18D (
         ROC3, ROC2, ROC1, ROC0
 );
     parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_INPUTC_CLK = "NONE";
-    parameter REG_PIPELINE_CLK = "NONE", REG_OUTPUT_CLK = "NONE", MULT_BYPASS = "DISABLED";
+    parameter REG_PIPELINE_CLK = "NONE", REG_OUTPUT_CLK = "NONE", MULT_BYPASS = "DISABLED", GSR = "ENABLED";
+    localparam BARE =
+        REG_INPUTA_CLK == "NONE" && REG_INPUTB_CLK == "NONE" && REG_PIPELINE_CLK == "NONE" && REG_OUTPUT_CLK == "NONE";
+    localparam REGISTERED =
+        REG_INPUTA_CLK == "CLK0" && REG_INPUTB_CLK == "CLK0" && REG_PIPELINE_CLK == "CLK0" && REG_OUTPUT_CLK == "CLK0";
     initial
-        if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_INPUTC_CLK != "NONE" ||
-            REG_PIPELINE_CLK != "NONE" || REG_OUTPUT_CLK != "NONE" || MULT_BYPASS != "DISABLED")
-            $fatal(1, "MULT18X18D with registers or bypass is not modelled");
+        if (!(BARE || REGISTERED) || REG_INPUTC_CLK != "NONE" || MULT_BYPASS != "DISABLED")
+            $fatal(1, "MULT18X18D with some registers or bypass is not modelled");
+    always @*
+        if (REGISTERED && (!CE0 || RST0)) $fatal(1, "MULT18X18D with registers that stop is not modelled");
     always @* if (SOURCEA || SOURCEB) $fatal(1, "MULT18X18D with a shifted operand is not modelled");
     wire [17:0] a = {
         A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0
@@ -48,10 +53,17 @@ module MULT18X18D (
         B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0
     };
     wire signed [35:0] x = $signed({SIGNEDA & a[17], a}), y = $signed({SIGNEDB & b[17], b});
+    reg signed [35:0] factor_a, factor_b, product, answer;
+    always @(posedge CLK0) begin
+        factor_a <= x;
+        factor_b <= y;
+        product <= factor_a * factor_b;
+        answer <= product;
+    end
     assign {
         P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14,
         P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0
-    } = x * y;
+    } = BARE ? x * y : answer;
     assign SIGNEDP = SIGNEDA | SIGNEDB;
 endmodule
 

@@ -1,9 +1,11 @@
-"""The pictures of the README: what ``make sim`` shows, and the plan that it runs."""
+"""The pictures of the README: what ``make sim`` shows, the plan that it runs, the units at work."""
 
 from __future__ import annotations
 
 import re
 from io import BytesIO, StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
@@ -13,11 +15,13 @@ from golden.datapath import make_datapath
 from golden.diagram import make_diagram
 from golden.draw import draw
 from golden.draw_datapath import draw_datapath
-from sim.build import BUILD, Target, build, make_design
-from sim.engines import DEFAULT
+from sim.build import BUILD, Design, Target, build, make_design
+from sim.engines import DEFAULT, Trace
 from sim.report import make_report
 from sim.session import run
 from sim.show import TABLE_WIDTH, print_summary
+from sim.waves import make
+from sim.waves.signals import signals_of
 from sim.workload import Sampling, make_requests
 
 NAMES = 20
@@ -26,7 +30,7 @@ IN_A_ROW = 10
 
 
 def readme_pictures() -> dict[str, bytes]:
-    """``sim.svg``, ``microgpt.svg`` and ``datapath.svg``, from a run of the default model."""
+    """``sim.svg``, ``microgpt.svg``, ``datapath.svg``, ``timeline.svg``, of the default model."""
     design, sampling = make_design(Target()), Sampling()
     requests = make_requests(design.checkpoint, sampling, NAMES)
     outcome = run(design, build(design, DEFAULT), requests, BUILD / "results" / "run")
@@ -39,7 +43,19 @@ def readme_pictures() -> dict[str, bytes]:
         "sim.svg": terminal(report).encode(),
         "microgpt.svg": plan.getvalue(),
         "datapath.svg": datapath.getvalue(),
+        "timeline.svg": timeline(design, sampling),
     }
+
+
+def timeline(design: Design, sampling: Sampling) -> bytes:
+    """What ``make wave`` paints."""
+    simulation = make.build_for_waves(design, DEFAULT)
+    (request,) = make_requests(design.checkpoint, sampling, 1, tokens=make.TOKENS)
+    with TemporaryDirectory(prefix="weft-") as folder:
+        path = Path(folder) / "wave.fst"
+        make.record(design, simulation, [request], Trace(path, 0, None))
+        written = make.write_all(path, signals_of(design, design.plan.name))
+        return next(file for file in written.files if file.suffix == ".svg").read_bytes()
 
 
 def terminal(report: dict) -> str:
