@@ -69,7 +69,9 @@ class Size:
 
     def cycles(self, n_vocab: int) -> int:
         """Cycles from a job to its last beat, at the most, when the multipliers are free."""
-        return self.latency + (beats(n_vocab, self.bank.beat) - 1) * self.interval
+        groups, rest = divmod(beats(n_vocab, self.bank.beat) - 1, self.bank.beats)
+        words = (groups * self.bank.beats + rest) * self._word_interval
+        return self.latency + max(words, groups * self.bank.interval + rest)
 
 
 def default_size(lanes: int) -> Size:
