@@ -2,7 +2,7 @@
 
 A tree of comparisons finds the winner of a beat, one more comparison the winner of the vector:
 
-    cycle 0       logit + noise
+    cycle 0       logit + noise, first level of the tree (one lane: the comparison with the best)
     cycle 1, ...  two levels a cycle; the last level is the comparison with the best so far
     then          token and tag at ``o``
 """
@@ -27,7 +27,8 @@ RACE_BITS = max(MANTISSA_BITS + GUARD, noise.NOISE.width) + 1
 
 def latency(lanes: int) -> int:
     """Cycles from the last beat of the logits to the token."""
-    return 2 + (lanes - 1).bit_length() // 2
+    levels = (lanes - 1).bit_length() + 1
+    return 1 + levels // 2
 
 
 def token_bits(n_vocab: int) -> int:
@@ -53,7 +54,7 @@ def image(name: str, jobs: Sequence[Sequence[Stage]], lanes: int) -> dict[str, l
 class Sample(wiring.Component):
     """The id of the largest logit + noise of a vector [n_vocab]; ties go to the lowest id.
 
-    Latency ``latency(lanes)``: 2 up to 2 lanes, 3 up to 8, 4 up to 32.  Throughput one beat a
+    Latency ``latency(lanes)``: 1 with one lane, 2 up to 4 lanes, 3 up to 16.  Throughput one beat a
     cycle.  Back-pressure: a token that is not taken stops the unit.  The k-th vector of logits
     meets the k-th vector of noise: noise jobs must be issued in the order in which the tokens to be
     sampled enter the core, which is in order from end to end.  What fills the last beat never wins.
@@ -120,13 +121,12 @@ class Sample(wiring.Component):
         """Levels of comparisons with registers between them, down to the token."""
         lane_bits = (self._lanes - 1).bit_length()
         racers = [self._racer(m, k) for k in range(self._lanes)]
-        racers, marks = self._registered(m, move, racers, marks, "sum")
         for level in range(lane_bits):
             racers = [
                 self._better(m, racers[k], racers[k + 1], self._past(marks[2], (k + 1) << level))
                 for k in range(0, len(racers), 2)
             ]
-            if level % 2:  # a register behind levels 1, 3, ...
+            if level % 2 == 0:  # a register behind levels 0, 2, ...
                 racers, marks = self._registered(m, move, racers, marks, f"level{level}")
         race, lane = racers[0]
         go, first, last = marks[0], marks[1], marks[2]
