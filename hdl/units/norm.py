@@ -8,11 +8,10 @@ Cycles, from the acceptance of the last beat (S = square_sum.cycles(lanes)):
     0                   the beat enters; who uses the multipliers does not hang on who sends it
     1                   squares are issued, the beat is kept
     mac + 1             squares come back; S cycles of additions, the last one onto the sum
-    mac + S + 1         leading one
-    mac + S + 2         normalisation, address of the table
-    mac + S + 3         base and slope; the interpolation is issued
-    2 mac + S + 3       root; the first beat is scaled
-    3 mac + S + 3       wide beats, into Requantise
+    mac + S + 1         leading one, normalisation, address of the table
+    mac + S + 2         base and slope; the interpolation is issued
+    2 mac + S + 2       root; the first beat is scaled
+    3 mac + S + 2       wide beats, into Requantise
 """
 
 from collections.abc import Sequence
@@ -44,13 +43,13 @@ WIDE = 2 * MANTISSA_BITS - 1
 def latency(size: int, lanes: int, form: Format) -> int:
     """Cycles from the last beat accepted to the first beat at ``o``, when nothing stalls it."""
     collect = beats(size, lanes) - 1 if isinstance(form, Block) else 0
-    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 3 + requantise.latency(form) + collect
+    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 2 + requantise.latency(form) + collect
 
 
 def interval(size: int, lanes: int) -> int:
     """The most cycles from a vector to the next, on average, when nothing else stalls them."""
     count = beats(size, lanes)
-    return max(2 * count + 1, count + mac.LATENCY + square_sum.cycles(lanes) + 3)
+    return max(2 * count + 1, count + mac.LATENCY + square_sum.cycles(lanes) + 2)
 
 
 class Norm(wiring.Component):
@@ -119,7 +118,6 @@ class Norm(wiring.Component):
         squared, asked, scaled = turns.square & ready, turns.ask & ready, turns.scale & ready
         sum_cycles = square_sum.cycles(self._lanes)
         total_comes = delay(m, squared & i.last, mac.LATENCY + sum_cycles, "total")
-        placed = delay(m, total_comes, 1, "placed")
         root_soon = delay(m, asked, mac.LATENCY - 1, "root")
         root_comes = delay(m, root_soon, 1, "root_comes")
         m.d.comb += [
@@ -128,7 +126,7 @@ class Norm(wiring.Component):
             turns.ready.eq(ready),
             turns.beat.eq(entry.o.valid & kept.i.ready),
             turns.beat_last.eq(i.last),
-            turns.total.eq(placed),
+            turns.total.eq(total_comes),
             turns.root.eq(root_soon),
             turns.kept_last.eq(kept.o.p.last),
             kept.i.valid.eq(squared),
@@ -146,7 +144,7 @@ class Norm(wiring.Component):
             squares.first.eq(delay(m, i.first, mac.LATENCY, "square_first")),
             squares.start.eq(start),
         ]
-        root, scale = self._root(m, squares.total, placed, root_comes, offset)
+        root, scale = self._root(m, squares.total, total_comes, root_comes, offset)
         self._factors(m, turns, kept.o.p, root)
         m.d.comb += turns.free.eq(self._answer(m, scaled, kept.o.p, scale, depth))
         work.connect(m, moved(self.i, "first"), moved(self.o, "last"), self.i.p.tag.job)
@@ -154,7 +152,7 @@ class Norm(wiring.Component):
         return m
 
     def _row(self, m: Module) -> tuple[Value, Value]:
-        """(epsilon, when a beat is added to the sum; ``scale`` without the root's, two cycles later).
+        """(epsilon, when a beat is added to the sum; ``scale`` without the root's, a cycle later).
 
         The row is read as late as it can be.
         """
@@ -167,7 +165,7 @@ class Norm(wiring.Component):
         row = row_layout(stage)(self._parameters.data)
         offset = Const(tables.norm_exponent(stage.size) - tables.UNIT, SHIFT)
         if isinstance(stage.format, Fixed):
-            offset = delay(m, row.right, late + 2 - wait, "offset") + LEFT
+            offset = delay(m, row.right, late + 1 - wait, "offset") + LEFT
         if fixed:
             return delay(m, row.epsilon, 1, "epsilon"), offset
         shift = row.exponent - (delay(m, self._beat.exponent, wait, "exponent") << 1)
@@ -176,24 +174,23 @@ class Norm(wiring.Component):
         return align.epsilon, offset
 
     def _root(
-        self, m: Module, total: Value, placed: Value, root_comes: Value, offset: Value
+        self, m: Module, total: Value, total_comes: Value, root_comes: Value, offset: Value
     ) -> tuple[Value, Value]:
         """(reciprocal root of a total, as it comes and after; ``scale`` of its answer, from then).
 
         The next total may be looked up while this root is in use.
         """
         m.submodules.lookup = lookup = self._lookup
-        place, whole = Signal(range(len(total))), Signal.like(total)
-        m.d.sync += [place.eq(numbers.leading_one(m, total, "total")), whole.eq(total)]
-        normal = numbers.normalise_left(m, whole, place, "whole")
+        place = numbers.leading_one(m, total, "total")
+        normal = numbers.normalise_left(m, total, place, "total")
         m.d.comb += [
-            lookup.en.eq(placed),
+            lookup.en.eq(total_comes),
             lookup.x.eq(Cat(normal[-16:-1], place[0])),
             lookup.p.eq(self.mul.p[0]),
         ]
         scale, scale_held = Signal(signed(SCALE_BITS)), Signal(signed(SCALE_BITS))
         half = place[1:] if isinstance(self._stage.format, Fixed) else -place[1:]
-        with m.If(placed):
+        with m.If(total_comes):
             m.d.sync += scale.eq(offset + half)
         root_held, held = Signal(MANTISSA_BITS), scale
         if isinstance(self._stage.format, Fixed):
