@@ -18,19 +18,12 @@ Body = Callable[[Module, int, Value, Value, Signal], None]
 
 
 def body(platform) -> Body:
-    """Makes multiplier ``lane``: ``output`` is a times b, LATENCY cycles late."""
+    """Makes multiplier ``lane``: ``output`` is a times b, of 16 bits, LATENCY cycles late."""
     if isinstance(platform, LatticeICE40Platform):
         return _sb_mac16
     if isinstance(platform, LatticeECP5Platform) and platform.family == "ecp5":
         return _mult18x18d
     return _portable
-
-
-def _factors(m: Module, lane: int, a: Value, b: Value, width: int = MANTISSA_BITS):
-    """Both factors in ``width`` bits."""
-    factors = Signal(signed(width), name=f"a{lane}"), Signal(signed(width), name=f"b{lane}")
-    m.d.comb += [factors[0].eq(a), factors[1].eq(b)]
-    return factors
 
 
 def _portable(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
@@ -48,7 +41,6 @@ def _portable(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
 
 def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
     """The same as a block of the iCE40 UltraPlus (Lattice FPGA-TN-02007)."""
-    factor_a, factor_b = _factors(m, lane, a, b)
     m.submodules[f"mac{lane}"] = Instance(
         "SB_MAC16",
         p_A_SIGNED=Const(1, 1),
@@ -64,8 +56,8 @@ def _sb_mac16(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
         **{f"i_{name}": Const(0, width) for name, width in SB_MAC16_UNUSED.items()},
         i_CLK=ClockSignal(),
         i_CE=Const(1, 1),
-        i_A=factor_a,
-        i_B=factor_b,
+        i_A=a,
+        i_B=b,
         o_O=output,
     )
 
@@ -79,8 +71,10 @@ SB_MAC16_UNUSED = {"C": 16, "D": 16} | dict.fromkeys(
 
 def _mult18x18d(m: Module, lane: int, a: Value, b: Value, output: Signal) -> None:
     """The same as a block of the ECP5 (Lattice FPGA-TN-02205), which takes 18 bits."""
-    factor_a, factor_b = _factors(m, lane, a, b, MULT18_BITS)
+    factor_a = Signal(signed(MULT18_BITS), name=f"a{lane}")
+    factor_b = Signal(signed(MULT18_BITS), name=f"b{lane}")
     product = Signal(2 * MULT18_BITS, name=f"m{lane}")
+    m.d.comb += [factor_a.eq(a), factor_b.eq(b), output.eq(product)]
     ports = {f"i_A{k}": factor_a[k] for k in range(MULT18_BITS)}
     ports |= {f"i_B{k}": factor_b[k] for k in range(MULT18_BITS)}
     ports |= {f"o_P{k}": product[k] for k in range(2 * MULT18_BITS)}
@@ -95,7 +89,6 @@ def _mult18x18d(m: Module, lane: int, a: Value, b: Value, output: Signal) -> Non
         i_CE0=Const(1, 1),
         **ports,
     )
-    m.d.comb += output.eq(product)
 
 
 MULT18_BITS = 18

@@ -87,9 +87,9 @@ class Generator(wiring.Component):
     """Feeds the core and takes its answers; the semantics are ``golden.generate.generate``.
 
     Latency: from an answer to the next token of its sequence at ``accept`` FEEDBACK cycles if it is
-    sampled, NEXT_OF_PROMPT if it is of the prompt; TOKEN_LATENCY to ``tokens``.  Back-pressure: a held ``tokens`` or
-    ``noise_jobs`` holds ``done`` and ``requests``; a held ``accept`` fills a queue with room for a
-    token of every slot.  A sampled token goes before a prompt token.
+    sampled, NEXT_OF_PROMPT if it is of the prompt; TOKEN_LATENCY to ``tokens``.  Back-pressure: a
+    held ``tokens`` or ``noise_jobs`` holds ``done`` and ``requests``; a held ``accept`` fills a
+    queue with room for a token of every slot.  A sampled token goes before a prompt token.
 
     A request takes the lowest free slot, or waits; its further beats wait for the core to finish
     the token before.  The host's business (golden.generate.check_request): ``first`` and ``last``

@@ -91,4 +91,4 @@ class MultiplierArray(wiring.Component):
             chosen = chosen | (
                 Value.cast(getattr(user, name)[lane]) & grant.replicate(MANTISSA_BITS)
             )
-        return chosen.as_signed()
+        return chosen[:MANTISSA_BITS].as_signed()

@@ -48,7 +48,7 @@ class Replay(wiring.Component):
         read, next_read = self._register(m, "read", range(self._depth))
         writing, next_writing = self._register(m, "writing")  # which of the two vectors
         reading, next_reading = self._register(m, "reading")
-        full, next_full = self._register(m, "full", 2)
+        _, next_full = self._register(m, "full", 2)
         there, room = Signal(), Signal(init=1)  # registers: all that both sides do hangs on them
         accepted, taken = i.valid & i.ready, o.valid & o.ready
         kept = self._memory(m, "beats", self._kept, (write, writing), (read, reading))

@@ -3,8 +3,11 @@
 import random
 
 import pytest
+from amaranth.hdl import Fragment, signed
 from amaranth.sim import Simulator
 
+from golden.numbers import MANTISSA_BITS
+from hdl import dsp
 from hdl.mac import LATENCY, MultiplierArray
 
 EXTREMES = [-32768, 32767, -1, 0, 1, 12345]
@@ -63,6 +66,16 @@ def test_a_loser_gets_the_next_free_cycle():
     grants = simulate([2, 2], [0.5, 1.0])
     assert any(not ready[1] for _, ready in grants)
     assert all(ready[1] != asks[0] for asks, ready in grants)
+
+
+@pytest.mark.parametrize("users", [[1], [4, 4], [1, 8, 4]])
+def test_a_block_gets_signed_factors_whoever_uses_it(users, monkeypatch):
+    """A wider block fills up what it has more of with the sign."""
+    seen = []
+    monkeypatch.setattr(dsp, "body", lambda _: lambda m, lane, a, b, output: seen.extend([a, b]))
+    Fragment.get(MultiplierArray(users), None)
+    assert len(seen) == 2 * max(users)
+    assert all(factor.shape() == signed(MANTISSA_BITS) for factor in seen)
 
 
 @pytest.mark.parametrize("a", EXTREMES)
