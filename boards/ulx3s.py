@@ -11,7 +11,7 @@ from boards.board import FT231X, Board
 
 COMMON = {
     "family": "ecp5",
-    "clock_mhz": 100,
+    "clock_mhz": 45,  # what the default model closes: 64 multipliers lie far apart
     "leds": {"alive": ("led", 0), "busy": ("led", 1), "error": ("led", 2)},
     "bridge": FT231X,
     "loader": "ulx3s",
