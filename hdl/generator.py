@@ -17,10 +17,7 @@ COUNT_BITS = 32
 WORD = 32
 
 FEEDBACK = 1
-"""Cycles from a sampled token to itself at ``accept``, when no other waits there."""
-
-NEXT_OF_PROMPT = 2
-"""Cycles from an answer of the core to the next token of a prompt at ``accept``."""
+"""Cycles from an answer of the core to the next token at ``accept``, when no other waits there."""
 
 TOKEN_LATENCY = 1
 """Cycles from the answer of the core to ``tokens``."""
@@ -86,10 +83,10 @@ class Slot:
 class Generator(wiring.Component):
     """Feeds the core and takes its answers; the semantics are ``golden.generate.generate``.
 
-    Latency: from an answer to the next token of its sequence at ``accept`` FEEDBACK cycles if it is
-    sampled, NEXT_OF_PROMPT if it is of the prompt; TOKEN_LATENCY to ``tokens``.  Back-pressure: a
-    held ``tokens`` or ``noise_jobs`` holds ``done`` and ``requests``; a held ``accept`` fills a
-    queue with room for a token of every slot.  A sampled token goes before a prompt token.
+    Latency: FEEDBACK cycles from an answer to the next token of its sequence at ``accept`` (sampled
+    or of the prompt), TOKEN_LATENCY to ``tokens``.  Back-pressure: a held ``tokens`` or
+    ``noise_jobs`` holds ``done`` and ``requests``; a held ``accept`` fills a queue with room for a
+    token of every slot.  A sampled token goes before a prompt token.
 
     A request takes the lowest free slot, or waits; its further beats wait for the core to finish
     the token before.  The host's business (golden.generate.check_request): ``first`` and ``last``
@@ -209,10 +206,11 @@ class Generator(wiring.Component):
             with m.If(~slots[k].used):
                 m.d.comb += self.slot.eq(k)
         fed = _Selected(slots, feeding)
-        open_ = Mux(asked.p.first, ~Cat(slot.used for slot in slots).all(), ~fed.inside)
+        answered = done.valid & done.ready & (done.p.tag.stream == feeding)
+        open_ = Mux(asked.p.first, ~Cat(slot.used for slot in slots).all(), ~fed.inside | answered)
         position = Signal(self._position_bits)
         m.d.comb += [
-            asked.ready.eq(open_ & room & ~done.valid),  # whether that comes back is known late
+            asked.ready.eq(open_ & room & ~back),
             which.eq(Mux(back, done.p.tag.stream, Mux(asked.p.first, self.slot, feeding))),
         ]
         slot = _Selected(slots, which)

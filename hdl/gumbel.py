@@ -5,11 +5,10 @@ multipliers in groups, for the multipliers are shared and every use of them take
 
     cycle 0, 1          leading zeros: shifts by 16 and 8, then by 4, 2 and 1
     1                   address of the table
-    2                   base and slope are kept
-    3                   a whole group is interpolated
-    3 + mac             Gumbel values come back and are kept
-    4 + mac             the group is scaled
-    4 + 2 mac           products come back; the first beat leaves, one beat a cycle
+    2                   base and slope; a whole group is interpolated
+    2 + mac             Gumbel values come back and are kept
+    3 + mac             the group is scaled
+    3 + 2 mac           products come back; the first beat leaves, one beat a cycle
 """
 
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ KEPT = tables.GUMBEL_SEGMENT_BITS + tables.GUMBEL_LOW_BITS
 COARSE = 1 + KEPT + 7
 """Leading bits that matter before the last shift, of at most 7."""
 
-LATENCY = 4 + 2 * mac.LATENCY
+LATENCY = 3 + 2 * mac.LATENCY
 """Cycles from the last word of a group to its first products, when the multipliers are free."""
 
 MOST_BEATS = 4
@@ -69,11 +68,8 @@ class Bank:
 
     @property
     def interval(self) -> int:
-        """Cycles from a group to the next, when the multipliers are free.
-
-        The next one's beats come when this one is being interpolated.
-        """
-        return max(mac.LATENCY + (1 if self.both else 2), self.beats + 1)
+        """Cycles from a group to the next, when the multipliers are free."""
+        return mac.LATENCY + (1 if self.both else 2)
 
 
 class Gumbel(wiring.Component):
@@ -178,35 +174,37 @@ class Gumbel(wiring.Component):
     def _products(self, m: Module, looked_up, found: Value, final: Value, taken: Signal):
         """Gather a group, interpolate it, scale it.
 
-        ``full``: a group is whole; ``under_way``: one is being interpolated; ``held``: its Gumbel
-        values are there.  Words are taken without a look at the multipliers.
+        ``under_way``: a group is being interpolated; ``held``: its Gumbel values are there.
         """
         mul, bank = self.mul, self._bank
         place = Signal(range(bank.beats))
-        full, under_way, held = Signal(), Signal(), Signal()
+        under_way, held = Signal(), Signal()
         interpolate, scale, granted = Signal(), Signal(), Signal()
         complete = final | (place == bank.beats - 1)
         room = ~held if not bank.both else Const(1, 1)  # both: what is held leaves in this cycle
         m.d.comb += [
-            interpolate.eq(full & ~under_way & room),
+            interpolate.eq(found & complete & self.free & ~under_way & room),
             scale.eq(held),
             mul.valid.eq(interpolate | scale),
             granted.eq(mul.valid & mul.ready),
-            taken.eq(found & self.free & ~full),
+            taken.eq(found & self.free & (~complete | (interpolate & granted))),
             self.reserve.eq(taken),
         ]
-        filled, last, held_last = (Signal.like(place) for _ in range(3))  # last beat of a group
         with m.If(taken):
-            m.d.sync += [place.eq(Mux(complete, 0, place + 1)), filled.eq(place)]
-            m.d.sync += full.eq(complete)
+            m.d.sync += place.eq(Mux(complete, 0, place + 1))
         begins, scales = granted & interpolate, granted & scale
         come = delay(m, begins, mac.LATENCY, "interpolated")
         with m.If(begins):
-            m.d.sync += [full.eq(0), under_way.eq(1), last.eq(filled)]
+            m.d.sync += under_way.eq(1)
         with m.If(scales):
             m.d.sync += held.eq(0)
         with m.If(come):
-            m.d.sync += [under_way.eq(0), held.eq(1), held_last.eq(last)]
+            m.d.sync += [under_way.eq(0), held.eq(1)]
+        last, held_last = Signal.like(place), Signal.like(place)  # the last beat of the group
+        with m.If(begins):
+            m.d.sync += last.eq(place)
+        with m.If(come):
+            m.d.sync += held_last.eq(last)
         group = self._gathered(m, looked_up, taken, place)
         values = self._interpolated(m, group, begins, come)
         shift = bank.width if bank.both else 0
@@ -222,14 +220,18 @@ class Gumbel(wiring.Component):
         self._leave(m, products, delay(m, scales, mac.LATENCY, "scaled"), ends)
 
     def _gathered(self, m: Module, looked_up, taken: Value, place: Value) -> list[data.View]:
-        """The words of a group, in registers."""
-        group = []
-        for b in range(self._bank.beats):
+        """The words of a group: the last beat that comes, and those before it from registers."""
+        bank, group = self._bank, []
+        for b in range(bank.beats):
             for k, word in enumerate(looked_up):
+                if b == bank.beats - 1:
+                    group.append(word)
+                    continue
                 kept = Signal(word.shape(), name=f"kept{b}_{k}")
                 with m.If(taken & (place == b)):
                     m.d.sync += kept.eq(word)
-                group.append(kept)
+                here = Mux(place == b, Value.cast(word), Value.cast(kept))  # the last, if early
+                group.append(word.shape()(here))
         return group
 
     def _interpolated(self, m: Module, group, begins: Value, come: Value) -> list[Signal]:

@@ -69,9 +69,7 @@ class Size:
 
     def cycles(self, n_vocab: int) -> int:
         """Cycles from a job to its last beat, at the most, when the multipliers are free."""
-        groups, rest = divmod(beats(n_vocab, self.bank.beat) - 1, self.bank.beats)
-        words = (groups * self.bank.beats + rest) * self._word_interval
-        return self.latency + max(words, groups * self.bank.interval + rest)
+        return self.latency + (beats(n_vocab, self.bank.beat) - 1) * self.interval
 
 
 def default_size(lanes: int) -> Size:

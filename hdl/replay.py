@@ -48,13 +48,13 @@ class Replay(wiring.Component):
         read, next_read = self._register(m, "read", range(self._depth))
         writing, next_writing = self._register(m, "writing")  # which of the two vectors
         reading, next_reading = self._register(m, "reading")
-        _, next_full = self._register(m, "full", 2)
-        there, room = Signal(), Signal(init=1)  # registers: all that both sides do hangs on them
+        full, next_full = self._register(m, "full", 2)
+        there = Signal()  # a register, because all that the reader does hangs on it
         accepted, taken = i.valid & i.ready, o.valid & o.ready
         kept = self._memory(m, "beats", self._kept, (write, writing), (read, reading))
         shared = self._memory(m, "vectors", self._shared, (writing,), (reading,))
         m.d.comb += [
-            i.ready.eq(room),
+            i.ready.eq(~full.bit_select(writing, 1)),
             o.valid.eq(there | (i.valid if self._direct else 0)),
             o.p.first.eq(read == 0),
         ]
@@ -72,10 +72,7 @@ class Replay(wiring.Component):
             with m.If(self.done):
                 m.d.comb += [next_reading.eq(~reading), next_full.bit_select(reading, 1).eq(0)]
         whole = next_full.bit_select(next_reading, 1)
-        m.d.sync += [
-            there.eq(whole | (next_read != next_write)),
-            room.eq(~next_full.bit_select(next_writing, 1)),
-        ]
+        m.d.sync += there.eq(whole | (next_read != next_write))
         return m
 
     def _register(self, m: Module, name: str, shape=1) -> tuple[Signal, Signal]:

@@ -139,7 +139,7 @@ def test_latency_and_throughput(lanes, size):
 
 def test_latency_of_the_smallest():
     *_, cycles, granted = run(32, 2, [job()])
-    assert cycles[0] == default_size(2).latency == 11 + 10 + 2
+    assert cycles[0] == default_size(2).latency == 11 + 9 + 2
     assert set(np.diff(cycles)) == {10}
     assert granted == 2 * 16
 
