@@ -1,4 +1,4 @@
-"""The multiplier array: the only place in Weft where a product is formed.
+"""The multiplier array: all products of Weft are formed here, in DSP blocks (hdl/dsp.py).
 
 A unit never owns a multiplier.  It presents operands on a :class:`Multiply` port and finds the
 products there LATENCY cycles after the cycle in which ``valid`` and ``ready`` met.  An array serves

@@ -56,7 +56,7 @@ def test_every_multiplier_is_a_dsp_block_with_its_registers(parts):
     assert array.unregistered == 0
     assert array.counts(XC7)["ff"] == 0
     assert array.soft == []
-    assert all("hdl/mac.py:" in product.line for product in array.products)
+    assert all("hdl/dsp.py:" in product.line for product in array.products)
 
 
 def test_a_wide_shallow_memory_is_block_ram(parts):
