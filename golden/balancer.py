@@ -70,7 +70,7 @@ def folded_lanes(multipliers: int) -> int:
 
 def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = None) -> Schedule:
     """One unit for each kind of stage (and format), one array of ``multipliers`` for all."""
-    _check(multipliers, streams, least=2)
+    _check("folded", multipliers, streams, least=2)
     widest = widest or folded_lanes(multipliers)
     physical = list(sections(plan, 1))
     linears = [s for _, section in physical for s in section if isinstance(s, Linear)]
@@ -122,7 +122,7 @@ def pipelined(
     physical = list(sections(plan, len(plan.layers)))
     stages = {(name, stage.name): stage for name, section in physical for stage in section}
     share = {key: _least(stage) for key, stage in stages.items()}
-    _check(multipliers, streams, least=sum(share.values()))
+    _check("pipelined", multipliers, streams, least=sum(share.values()))
     while True:
         grown = _grow(stages, share, multipliers, widest)
         if grown is None:
@@ -206,7 +206,7 @@ def serial(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
     OptionError
         For several streams, a wider beat, or numbers that such a unit does not know.
     """
-    _check(multipliers, streams, least=1)
+    _check("serial", multipliers, streams, least=1)
     physical = list(sections(plan, 1))
     _check_serial(physical, streams, widest)
     longest = max(stage.output_size for _, section in physical for stage in section)
@@ -230,9 +230,10 @@ def _check_serial(physical, streams: int, widest: int | None) -> None:
             raise OptionError("schedule", problem)
 
 
-def _check(multipliers: int, streams: int, least: int) -> None:
+def _check(name: str, multipliers: int, streams: int, least: int) -> None:
     if multipliers < least:
-        raise OptionError("multipliers", f"is {multipliers}; expected at least {least}")
+        problem = f"is {multipliers}; for this model, {name}, expected at least {least}"
+        raise OptionError("multipliers", problem)
     if streams < 1:
         raise OptionError("streams", f"is {streams}; expected at least 1")
 

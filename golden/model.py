@@ -210,7 +210,8 @@ def _check_tensor(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> None
     if len(bad):
         index = tuple(int(i) for i in bad[0])
         raise WeftError(
-            f"tensor {name} holds {tensor[index]} at index {list(index)}; expected finite weights"
+            f"tensor {name} holds {tensor[index]} at index {list(index)}; expected finite weights "
+            "that float32 can hold"
         )
 
 

@@ -80,6 +80,8 @@ def run(
                 tail.append(line)
         _end(simulation, outcome, tail)
     except Mismatch as found:
+        if (cycle := found.place.get("cycle")) is not None:  # what came later comes of it
+            outcome.tokens = [token for token in outcome.tokens if token[0] <= cycle]
         found.outcome = outcome
         raise
     finally:

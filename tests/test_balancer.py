@@ -30,7 +30,7 @@ def test_the_least_that_works_works_and_one_less_does_not(plan, name):
     smallest = least(plan, name)
     assert make_schedule(plan, name, smallest).multipliers == smallest
     for multipliers in (smallest - 1, -3):
-        with pytest.raises(WeftError, match=f"; expected at least {smallest}$"):
+        with pytest.raises(WeftError, match=f", expected at least {smallest}$"):
             make_schedule(plan, name, multipliers)
 
 

@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_no_part_of_the_pictures(capsys, tmp_path, monkeypatc
     [
         ("--model nope", "--model is 'nope'; expected one of microgpt, ailang"),
         ("--schedule wide", "--schedule is 'wide'; expected one of folded, pipelined"),
-        ("--multipliers 1", "--multipliers is 1; expected at least 2"),
+        ("--multipliers 1", "--multipliers is 1; for this model, folded, expected at least 2"),
         ("--streams 0", "--streams is 0"),
         ("--numbers half", "--numbers is 'half'"),
         ("--report missing.json", "cannot read missing.json"),

@@ -27,6 +27,7 @@ def folder(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "BUILD", tmp_path)
     (tmp_path / REPORT).parent.mkdir(parents=True)
     (tmp_path / REPORT).write_text('{"mismatches": 0}')
+    (tmp_path / REPORT).with_name("trace.vcd").write_text("of an earlier run")
     return tmp_path
 
 
@@ -62,6 +63,9 @@ def test_a_mismatch_is_reported(capsys, monkeypatch, folder):
     assert f"has {found['integer_model']}, the hardware {found['hardware']}" in err
     assert report["plan_digest"] == MADE.plan.digest()
     assert report["compared"] > 0
+    assert report["sampled"] == found["position"]  # nothing that came later
+    assert len(report["text"][0]) == found["position"]
+    assert not (folder / REPORT).with_name("trace.vcd").exists()
     assert "cycles_per_token" not in report
     assert out.endswith("\n")
 

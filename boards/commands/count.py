@@ -18,6 +18,7 @@ from boards.synthesis import FABRIC, Part, synthesise
 from golden import checked
 from golden.errors import check_writable, write_whole
 from golden.schedule import Schedule
+from golden.words import counted
 from hdl.memory import Memories
 from sim.build import BUILD, Design, Target, make_design
 from sim.commands import options
@@ -114,7 +115,7 @@ def show(report: dict, path: Path) -> None:
     table.add_section()
     table.add_row("total", *(f"{report['total'][r]:,}" for r in RESOURCES))
     console.print(table)
-    print(f"{report['multipliers']} multipliers are scheduled.", end=" ")
+    print(f"Scheduled: {counted(report['multipliers'], 'multiplier')}.", end=" ")
     print(f"DSP blocks without all their registers: {report['unregistered_dsp']}.")
     for name, part in rows:
         for p in part["products_in_logic"]:

@@ -1,6 +1,7 @@
 """``python -m golden accuracy``: the integer model against the float model."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from golden import checked, data, zoo
 from golden.accuracy import SAMPLE_SEED, Accuracy, measure, sampled_texts
+from golden.cli import typed
 from golden.commands import options
 from golden.errors import WeftError, check_writable, write_whole
 from golden.model import Checkpoint
@@ -47,7 +49,8 @@ def accuracy(
     checkpoint = zoo.load(model, checkpoint_file)
     texts, origin = _texts(checkpoint, data_file, names)
     plan = quantize(checkpoint, Options(numbers, weight_bits))
-    result = measure(checkpoint, plan, texts, lambda t: tqdm(t, unit="text", leave=False))
+    bar = partial(tqdm, unit="text", leave=False, disable=None)
+    result = measure(checkpoint, plan, texts, bar)
     report = {
         "model": model,
         "checkpoint_digest": checkpoint.digest,
@@ -80,7 +83,10 @@ def _texts(checkpoint: Checkpoint, path: Path | None, count: int) -> tuple[list[
         names, origin = data.load_names(path), f"of {path}"
     chosen = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     tokenizer = CharacterTokenizer(checkpoint.vocabulary)
-    return [sequence(tokenizer, names[i], checkpoint.config.n_ctx) for i in chosen], origin
+    try:
+        return [sequence(tokenizer, names[i], checkpoint.config.n_ctx) for i in chosen], origin
+    except WeftError as error:
+        raise WeftError(f"texts {origin}: {error}; {typed('data')} names others") from None
 
 
 def _show(report: dict, result: Accuracy, output: Path) -> None:

@@ -17,7 +17,7 @@ from golden.commands import options
 from golden.errors import OptionError
 from golden.schedule import WEIGHTS
 from sim.build import Target
-from sim.engines import ENGINES
+from sim.engines import ENGINES, FORMS
 from sim.workload import REQUEST_DEPTH, TEMPERATURES, Sampling
 
 MOST_LANES = 1 << 10
@@ -26,9 +26,6 @@ MOST_TOKENS = (1 << 32) - 1
 
 MOST_CYCLES = 1 << 40
 """More than anyone has patience for."""
-
-FORMS = ("vcd", "fst")
-"""Of waveforms."""
 
 Lanes = Annotated[
     int | None,

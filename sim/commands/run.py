@@ -13,7 +13,7 @@ from golden.errors import check_writable, make_folder_for, write_whole
 from golden.tokenizer import tokenizer_for
 from sim.build import BUILD, Target, build, make_design
 from sim.commands import options
-from sim.engines import DEFAULT, Trace
+from sim.engines import DEFAULT, FORMS, Trace
 from sim.mismatch import Mismatch
 from sim.report import make_report, mismatch_report
 from sim.session import run as simulate
@@ -48,7 +48,8 @@ def run(
     _check_files(engine, report_file, waves, taps)
     design = make_design(target)
     requests = make_requests(design.checkpoint, sampling, names, prompt, tokens)
-    report_file.unlink(missing_ok=True)  # that of an earlier run says nothing about this one
+    for earlier in (report_file, *(folder / f"trace.{form}" for form in FORMS)):
+        earlier.unlink(missing_ok=True)  # it says nothing about this run
     simulation = build(design, engine)
     make_folder_for(report_file)
     with (

@@ -34,6 +34,10 @@ Factory = Callable[[Memories], Bench]
 """Makes the design; every loadable memory comes from the argument."""
 
 
+FORMS = ("vcd", "fst")
+"""Of waveforms."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """A waveform to write.

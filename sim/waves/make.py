@@ -11,7 +11,7 @@ from golden.errors import OptionError, WeftError, write_whole
 from golden.generate import Request
 from golden.words import counted
 from sim.build import CACHE, Design, build
-from sim.engines import Simulation, Trace
+from sim.engines import FORMS, Simulation, Trace
 from sim.engines.verilator import Verilator
 from sim.session import Outcome
 from sim.session import run as simulate
@@ -81,7 +81,8 @@ def record(
             f"from is {trace.start} and cycles is {trace.cycles}; expected at least 0 and 1"
         )
     path = Path(trace.path)
-    path.unlink(missing_ok=True)
+    for suffix in (path.suffix, *(f".{form}" for form in FORMS)):
+        path.with_suffix(suffix).unlink(missing_ok=True)  # the view beside it is of one of them
     with TemporaryDirectory(prefix="weft-") as folder:
         outcome = simulate(design, simulation, requests, Path(folder), say, trace)
     _check_start(trace.start, outcome)
