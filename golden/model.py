@@ -3,17 +3,24 @@
 :mod:`golden.config` says which shapes there are.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from golden.blocks import Blocks
 from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.words import counted
+
+if TYPE_CHECKING:
+    from golden.tokenizer import Tokenizer
 
 __all__ = ["Checkpoint", "ModelConfig", "check_names"]
 
@@ -32,6 +39,10 @@ class Checkpoint:
         and ends with ``"<BOS>"``, the token that starts and ends a text.
     name : str
         What reports call the model.
+    blocks : mapping of str to Blocks
+        Tensors that are quantised in the file, as they are there; ``tensors`` has their values.
+    tokenizer : Tokenizer or None
+        The one that the file brings along; ``None`` where the vocabulary tells.
 
     Raises
     ------
@@ -43,11 +54,14 @@ class Checkpoint:
     tensors: Mapping[str, np.ndarray]
     vocabulary: tuple[str, ...]
     name: str
+    blocks: Mapping[str, Blocks] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = None
 
     def __post_init__(self):
         self.validate()
         frozen = {name: _read_only(self.tensors[name]) for name in self.config.shapes}
         object.__setattr__(self, "tensors", MappingProxyType(frozen))
+        object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
 
     def validate(self) -> None:
@@ -64,6 +78,12 @@ class Checkpoint:
         check_names(self.tensors, shapes)
         for name, shape in shapes.items():
             _check_tensor(name, self.tensors[name], shape)
+        for name, blocks in self.blocks.items():
+            if blocks.shape != shapes.get(name):
+                raise WeftError(
+                    f"the quantised tensor {name} has shape {blocks.shape}; "
+                    f"expected {shapes.get(name)}"
+                )
         if len(self.vocabulary) != self.config.n_vocab:
             raise WeftError(
                 f"the vocabulary lists {counted(len(self.vocabulary), 'token')}; "

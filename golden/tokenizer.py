@@ -151,7 +151,9 @@ def is_character_vocabulary(vocabulary: Sequence[str]) -> bool:
 
 
 def tokenizer_for(checkpoint: Checkpoint) -> Tokenizer:
-    """The tokenizer that fits the vocabulary of a checkpoint."""
+    """The tokenizer that a checkpoint brings along, or the one that fits its vocabulary."""
+    if checkpoint.tokenizer is not None:
+        return checkpoint.tokenizer
     if is_character_vocabulary(checkpoint.vocabulary):
         return CharacterTokenizer(checkpoint.vocabulary)
     return WordTokenizer(checkpoint.vocabulary)
