@@ -14,12 +14,15 @@ from golden.layout import heads_per_beat
 from golden.numbers import Block
 from golden.plan import Plan
 from golden.schedule import SCHEDULES, WEIGHTS, Schedule, Unit, sections
-from golden.stage import Attention, Linear, Stage, stage_macs
+from golden.stage import Attention, Linear, Rope, Stage, stage_macs
+
+ROPE_LEAST = 4
+"""Multipliers that rotary positions need: two for each element of a pair."""
 
 MAX_LANES = 16
 """Widest beat the balancer chooses: wider ones cost fabric and save few cycles at these sizes."""
 
-FORMING_PRODUCTS = ("linear", "norm", "attention", "gelu", "sample")
+FORMING_PRODUCTS = ("linear", "norm", "attention", "rope", "gelu", "gate", "sample")
 
 
 def forms_products(stage: Stage) -> bool:
@@ -36,6 +39,11 @@ def attention_lanes(stage: Attention, multipliers: int, widest: int = MAX_LANES)
             break
         lanes = wider
     return lanes
+
+
+def rope_lanes(stage: Rope, multipliers: int, widest: int = MAX_LANES) -> int:
+    """The widest beat whose elements and their partners fit the multipliers; a pair at least."""
+    return max(2, min(power_of_two(multipliers // 2), widest, power_of_two(stage.output_size)))
 
 
 def power_of_two(limit: int) -> int:
@@ -70,9 +78,10 @@ def folded_lanes(multipliers: int) -> int:
 
 def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = None) -> Schedule:
     """One unit for each kind of stage (and format), one array of ``multipliers`` for all."""
-    _check("folded", multipliers, streams, least=2)
-    widest = widest or folded_lanes(multipliers)
     physical = list(sections(plan, 1))
+    turned = any(isinstance(stage, Rope) for _, section in physical for stage in section)
+    _check("folded", multipliers, streams, least=ROPE_LEAST if turned else 2)
+    widest = widest or folded_lanes(multipliers)
     linears = [s for _, section in physical for s in section if isinstance(s, Linear)]
     lanes, rows = linear_shape(linears, multipliers, widest)
     narrow = dict.fromkeys(("residual", "activation", "convert", "sample"), rows)
@@ -87,6 +96,8 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
                 if isinstance(stage, Attention):
                     wide = attention_lanes(stage, multipliers, widest)
                     heads = heads_per_beat(stage.d_head, wide)
+                if isinstance(stage, Rope):
+                    wide = heads = rope_lanes(stage, multipliers, widest)
                 answer = rows if stage.kind == "linear" else wide
                 units[unit_name] = Unit(unit_name, stage.kind, wide, answer, array, heads)
             binding.append(((name, stage.name), unit_name))
@@ -94,7 +105,10 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
     return Schedule("folded", multipliers, streams, 1, tuple(ordered), tuple(binding))
 
 
-PRIORITY = ("linear", "attention", "activation", "norm", "embed", "residual", "convert", "sample")
+PRIORITY = (
+    "linear", "attention", "rope", "activation", "gate", "norm", "embed", "residual", "convert",
+    "sample",
+)  # fmt: skip
 """Who goes first at a shared multiplier array: those that ask because of what stands in their own
 registers, so that it is known early who wins.  A norm asks when a beat arrives; noise, made ahead
 of its need, goes last."""
@@ -136,6 +150,8 @@ def pipelined(
 def _least(stage: Stage) -> int:
     if isinstance(stage, Attention):
         return 2
+    if isinstance(stage, Rope):
+        return ROPE_LEAST
     return 1 if forms_products(stage) else 0
 
 
@@ -167,14 +183,16 @@ def _next_share(stage: Stage, share: int, widest: int) -> int | None:
     if isinstance(stage, Attention):
         lanes = 2 * attention_lanes(stage, share, widest)
         return lanes + heads_per_beat(stage.d_head, lanes) if lanes <= widest else None
-    if stage.kind in ("norm", "activation") and share:
+    if isinstance(stage, Rope):
+        return 2 * share if share <= widest else None
+    if stage.kind in ("norm", "activation", "gate") and share:
         return 2 * share if 2 * share <= widest else None
     return None
 
 
 def _stage_cycles(stage: Stage, share: int, widest: int) -> float:
     """Cycles of one token at the last position, products only."""
-    passes = {"norm": 2, "activation": 1}.get(stage.kind)
+    passes = {"norm": 2, "activation": 1, "gate": 3, "rope": 2}.get(stage.kind)
     if passes:
         return passes * stage.output_size / max(share, 1)
     if isinstance(stage, Attention):
@@ -191,6 +209,9 @@ def _own_unit(key: tuple[str, str], stage: Stage, share: int, widest: int) -> Un
     if isinstance(stage, Attention):
         lanes = attention_lanes(stage, share, widest)
         return Unit(name, stage.kind, lanes, lanes, array, heads_per_beat(stage.d_head, lanes))
+    if isinstance(stage, Rope):
+        lanes = rope_lanes(stage, share, widest)
+        return Unit(name, stage.kind, lanes, lanes, array, lanes)
     if share:
         lanes = power_of_two(share)
     else:

@@ -84,7 +84,7 @@ def shape(stage: Stage) -> str:
 
 def formats(stage: Stage) -> str:
     """Formats that a stage reads, an arrow, and the format that it answers in."""
-    names = ("source", "query", "key", "value", "branch")
+    names = ("gate", "source", "query", "key", "value", "branch")
     read = [str(getattr(stage, n)) for n in names if hasattr(stage, n)]
     if stage.kind == "residual":
         read.insert(0, str(stage.format))

@@ -14,15 +14,28 @@ from golden.stages import (
     attention,
     convert,
     embed,
+    gate,
     linear,
     norm,
     residual,
+    rope,
     sample,
 )
 
 EXECUTE = {
     module.__name__.rsplit(".", 1)[1]: module.execute
-    for module in (activation, attention, convert, embed, linear, norm, residual, sample)
+    for module in (
+        activation,
+        attention,
+        convert,
+        embed,
+        gate,
+        linear,
+        norm,
+        residual,
+        rope,
+        sample,
+    )  # fmt: skip
 }
 
 

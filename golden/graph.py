@@ -14,7 +14,7 @@ import numpy as np
 
 from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig
-from golden.reference import ACTIVATION, norm
+from golden.reference import ACTIVATION, norm, rotate
 
 INPUT = "x"
 """Name of the value that a section takes in."""
@@ -26,7 +26,7 @@ class Node:
 
     Parameters
     ----------
-    kind: embed, norm, linear, attention, activation or residual.
+    kind: embed, norm, linear, rope, attention, activation, gate or residual.
     name: of the node and of its output; inputs: names of values.
     weights: float arrays by name.  base: in attention, the base of the softmax (e or 2);
     scale: in attention, the factor of its scores.
@@ -72,21 +72,18 @@ def from_checkpoint(checkpoint: Checkpoint) -> Graph:
     if c.norm_embedding:
         prologue.append(Node("norm", "norm_embedding", ("embed",)))
     layers = tuple(_layer(c, w, i) for i in range(c.n_layer))
-    head = [Node("norm", "norm_head")] if c.norm_head else []
+    head = [_norm(w, "norm_head", "norm_head")] if c.norm_head else []
     source = "norm_head" if c.norm_head else INPUT
-    epilogue = (*head, Node("linear", "logits", (source,), {"w": w["lm_head"]}))
+    epilogue = (*head, Node("linear", "logits", (source,), {"w": checkpoint.head}))
     return Graph(c, checkpoint.name, tuple(prologue), layers, epilogue)
 
 
 def _check_expressible(checkpoint: Checkpoint) -> None:
     c = checkpoint.config
     beyond = {
-        "rotary positions": c.position == "rotary",
-        "grouped-query attention": c.kv_heads != c.n_head,
-        "a gated MLP": c.gated,
-        "SiLU": c.activation == "silu",
-        "gains in its norms": c.norm_gain,
-        "a tied head": c.tied_head,
+        f"a gated MLP with {c.activation}": c.gated and c.activation != "silu",
+        "SiLU without a gate": c.activation == "silu" and not c.gated,
+        "gains in the norm after its embedding": c.norm_gain and c.norm_embedding,
         "biases": bool(c.biases),
     }
     named = ", ".join(name for name, present in beyond.items() if present)
@@ -97,22 +94,39 @@ def _check_expressible(checkpoint: Checkpoint) -> None:
         )
 
 
+def _norm(w, name: str, tensor: str, source: str = INPUT) -> Node:
+    """A norm, with its gains if it has any."""
+    return Node("norm", name, (source,), {"gain": w[tensor]} if tensor in w else {})
+
+
 def _layer(c: ModelConfig, w, i: int) -> tuple[Node, ...]:
     def linear(name: str, source: str, tensor: str) -> Node:
         return Node("linear", name, (source,), {"w": w[f"layer{i}.{tensor}"]})
 
+    turned = c.position == "rotary"
+    queries = ("rotate_q", "rotate_k", "v") if turned else ("q", "k", "v")
+    rotations = [Node("rope", f"rotate_{name}", (name,)) for name in "qk" if turned]
+    wide = [linear("fc1", "norm_mlp", "mlp_fc1")]
+    if c.gated:
+        wide = [
+            linear("gate", "norm_mlp", "mlp_gate"),
+            *wide,
+            Node("gate", "gated", ("gate", "fc1")),
+        ]
+    else:
+        wide.append(Node("activation", "activation", ("fc1",)))
     return (
-        Node("norm", "norm_attention"),
+        _norm(w, "norm_attention", f"layer{i}.norm_attention"),
         linear("q", "norm_attention", "attn_wq"),
         linear("k", "norm_attention", "attn_wk"),
         linear("v", "norm_attention", "attn_wv"),
-        Node("attention", "attention", ("q", "k", "v"), scale=1 / math.sqrt(c.d_head)),
+        *rotations,
+        Node("attention", "attention", queries, scale=1 / math.sqrt(c.d_head)),
         linear("project", "attention", "attn_wo"),
         Node("residual", "residual_attention", (INPUT, "project")),
-        Node("norm", "norm_mlp", ("residual_attention",)),
-        linear("fc1", "norm_mlp", "mlp_fc1"),
-        Node("activation", "activation", ("fc1",)),
-        linear("fc2", "activation", "mlp_fc2"),
+        _norm(w, "norm_mlp", f"layer{i}.norm_mlp", "residual_attention"),
+        *wide,
+        linear("fc2", wide[-1].name, "mlp_fc2"),
         Node("residual", "residual_mlp", ("residual_attention", "fc2")),
     )
 
@@ -124,7 +138,12 @@ def fold_attention_scale(graph: Graph) -> Graph:
     """
 
     def fold(nodes: Sequence[Node]) -> tuple[Node, ...]:
-        factor = {n.inputs[0]: n.scale * math.log2(n.base) for n in nodes if n.kind == "attention"}
+        sources = {n.name: n.inputs[0] for n in nodes if n.kind == "rope"}  # a turn keeps lengths
+        factor = {
+            sources.get(n.inputs[0], n.inputs[0]): n.scale * math.log2(n.base)
+            for n in nodes
+            if n.kind == "attention"
+        }
         changed = []
         for n in nodes:
             if n.name in factor:
@@ -137,7 +156,40 @@ def fold_attention_scale(graph: Graph) -> Graph:
     return replace(graph, layers=tuple(fold(nodes) for nodes in graph.layers))
 
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (fold_attention_scale,)
+def fold_gains(graph: Graph) -> Graph:
+    """Move the gains of norms into the columns of the linear layers that read them."""
+
+    def fold(nodes: Sequence[Node]) -> tuple[Node, ...]:
+        gains = {n.name: n.weights["gain"] for n in nodes if n.kind == "norm" and n.weights}
+        changed = []
+        for n in nodes:
+            if n.kind == "linear" and n.inputs[0] in gains:
+                n = replace(n, weights={"w": n.weights["w"] * gains[n.inputs[0]]})
+            changed.append(replace(n, weights={}) if n.name in gains else n)
+        return tuple(changed)
+
+    layers = tuple(fold(nodes) for nodes in graph.layers)
+    return replace(graph, layers=layers, epilogue=fold(graph.epilogue))
+
+
+def share_out_groups(graph: Graph) -> Graph:
+    """Give every query head keys and values of its own: the rows of k and v as often as needed.
+
+    What grouped-query attention saves in memory is lost: a cache holds n_head heads.
+    """
+    c = graph.config
+    groups = c.n_head // c.kv_heads
+
+    def share(node: Node) -> Node:
+        if node.name not in ("k", "v"):
+            return node
+        heads = node.weights["w"].reshape(c.kv_heads, c.d_head, -1)
+        return replace(node, weights={"w": np.repeat(heads, groups, axis=0).reshape(c.d_model, -1)})
+
+    return replace(graph, layers=tuple(tuple(map(share, nodes)) for nodes in graph.layers))
+
+
+PASSES: tuple[Callable[[Graph], Graph], ...] = (fold_gains, share_out_groups, fold_attention_scale)
 """Passes before quantisation, in order; tests/test_graph.py holds each to the float function."""
 
 
@@ -171,7 +223,13 @@ def _execute(c: ModelConfig, node: Node, inputs: list[np.ndarray]) -> np.ndarray
         rows = node.weights["tokens"][x].astype(np.float64)
         return rows + node.weights["positions"][: x.shape[-1]] if c.position == "learned" else rows
     if node.kind == "norm":
-        return norm(x, c.norm_eps)
+        return norm(x, c.norm_eps) * node.weights.get("gain", 1.0)
+    if node.kind == "rope":
+        heads = x.reshape(*x.shape[:-1], -1, c.d_head)
+        positions = np.arange(x.shape[-2])[:, None]
+        return rotate(heads, positions, c.rope_theta).reshape(x.shape)
+    if node.kind == "gate":
+        return ACTIVATION[c.activation](x) * inputs[1]
     if node.kind == "linear":
         return x @ node.weights["w"].T.astype(np.float64)
     if node.kind == "activation":
@@ -183,7 +241,9 @@ def _execute(c: ModelConfig, node: Node, inputs: list[np.ndarray]) -> np.ndarray
 
 def _attention(c: ModelConfig, node: Node, q, k, v) -> np.ndarray:
     shape, length = q.shape, q.shape[-2]
-    q, k, v = (x.reshape(*x.shape[:-1], c.n_head, c.d_head) for x in (q, k, v))
+    q, k, v = (x.reshape(*x.shape[:-1], -1, c.d_head) for x in (q, k, v))
+    groups = c.n_head // k.shape[-2]
+    k, v = (np.repeat(x, groups, axis=-2) for x in (k, v))
     age = np.arange(length)[:, None] - np.arange(length)
     hidden = (age < 0) | (age >= (c.window or length))
     scores = np.einsum("...qhd,...khd->...hqk", q, k) * node.scale

@@ -14,18 +14,21 @@ import numpy as np
 from golden import calibrate, tables
 from golden.errors import OptionError, WeftError
 from golden.graph import INPUT, Graph, Node, lower
-from golden.model import Checkpoint
+from golden.model import Checkpoint, ModelConfig
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format, fitting_fraction, quantise
 from golden.plan import Plan, Section
 from golden.stage import (
+    PHASE_BITS,
     Activation,
     Attention,
     Convert,
     Embed,
     Exponent,
+    Gate,
     Linear,
     Norm,
     Residual,
+    Rope,
     Sample,
     Stage,
 )
@@ -55,8 +58,12 @@ class Options:
 
 def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
     """The plan of a checkpoint: deterministic in checkpoint and options."""
-    graph = lower(checkpoint)
-    return _Quantizer(graph, options or Options()).plan()
+    options = options or Options()
+    c = checkpoint.config
+    if options.numbers == "fixed" and (c.position == "rotary" or c.gated):
+        problem = "is 'fixed', but rotary positions and gated MLPs need blocks; expected 'block'"
+        raise OptionError("numbers", problem)
+    return _Quantizer(lower(checkpoint), options).plan()
 
 
 class _Quantizer:
@@ -205,6 +212,10 @@ class _Quantizer:
             slots = c.window or c.n_ctx
             form = Block(MANTISSA_BITS) if self.block else sources[2]
             return Attention(name, inputs, name, c.n_head, c.d_head, slots, *sources, form)
+        if node.kind == "rope":
+            return Rope(name, inputs, name, c.n_head, c.d_head, turns(c), *sources, Block())
+        if node.kind == "gate":
+            return Gate(name, inputs, name, c.d_ff, *sources, Block())
         if node.kind == "activation":
             if self.block and c.activation == "gelu":
                 problem = "is 'block', but GELU needs static formats; expected 'fixed'"
@@ -234,6 +245,12 @@ class _Quantizer:
             value, form = "fixed_logits", fixed
         stages.append(Sample("sample", (value,), "next", self.graph.config.n_vocab, form))
         return Section(tuple(stages), INPUT, "next")
+
+
+def turns(config: ModelConfig) -> np.ndarray:
+    """The turn of every pair of a head a position [d_head / 2], in units of 2**-PHASE_BITS."""
+    slopes = config.rope_theta ** (-np.arange(0, config.d_head, 2) / config.d_head)
+    return np.rint(slopes / (2 * math.pi) * 2**PHASE_BITS).astype(np.int64)
 
 
 def norm_format(n: int) -> Fixed:

@@ -17,7 +17,7 @@ import numpy as np
 
 from golden.layout import head_order
 from golden.plan import Plan, Section
-from golden.stage import Attention, Embed, Linear, Sample, Stage
+from golden.stage import Attention, Embed, Linear, Rope, Sample, Stage
 
 SCHEDULES = ("folded", "pipelined", "serial")
 WEIGHTS = ("rom", "wires", "stream")
@@ -33,7 +33,8 @@ class Unit:
     lanes: elements a beat it takes.
     rows: of a linear unit the elements of a beat it answers, of a serial one its sums; else lanes.
     array: the multiplier array it uses, or None.
-    heads: heads that a beat holds (attention only), each with a product of its own for its weight.
+    heads: products of a beat beside those of its lanes: one for the weight of every head
+        (attention), one for the partner of every element (rope).
     """
 
     name: str
@@ -113,10 +114,15 @@ def sections(plan: Plan, instances: int) -> Iterator[tuple[str, Section]]:
 def value_order(section: Section, name: str, schedule: Schedule, value: str) -> np.ndarray:
     """Physical position -> logical index of a value of section ``name``; -1 where zeros are.
 
-    Values that attention reads or writes have every head padded for its unit; others have no gaps.
+    Values that attention reads, turned or not, or writes have every head padded for its unit;
+    others have no gaps.
     """
+    turned = {stage.output: stage.inputs[0] for stage in section if isinstance(stage, Rope)}
     for stage in section:
-        if isinstance(stage, Attention) and value in (*stage.inputs, stage.output):
+        if not isinstance(stage, Attention):
+            continue
+        before = [turned[read] for read in stage.inputs if read in turned]
+        if value in (*stage.inputs, stage.output, *before):
             lanes = schedule.unit(name, stage.name).lanes
             return head_order(stage.n_head, stage.d_head, lanes)
     return np.arange(value_size(section, value))

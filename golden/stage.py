@@ -171,6 +171,41 @@ class Activation(Stage):
         return self.size
 
 
+PHASE_BITS = 32
+"""Width of a phase; one turn is ``2**PHASE_BITS``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rope(Stage):
+    """Rotary positions: pair i of every head turns by ``turns[i]`` a position [d_head / 2]."""
+
+    kind: ClassVar[str] = "rope"
+    n_head: int
+    d_head: int
+    turns: np.ndarray
+    source: Block
+    format: Block
+
+    @property
+    def output_size(self) -> int:
+        return self.n_head * self.d_head
+
+
+@dataclass(frozen=True, eq=False)
+class Gate(Stage):
+    """SiLU of the first input times the second, element by element."""
+
+    kind: ClassVar[str] = "gate"
+    size: int
+    gate: Block
+    source: Block
+    format: Block
+
+    @property
+    def output_size(self) -> int:
+        return self.size
+
+
 @dataclass(frozen=True, eq=False)
 class Residual(Stage):
     """Saturating sum of the residual stream and a branch; a branch that is a block is rounded."""

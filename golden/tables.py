@@ -146,6 +146,33 @@ def gelu_tail() -> Table:
                   1 << GELU_OUTPUT_FRACTION, 8, ONE)  # fmt: skip
 
 
+SINE_BITS = 16
+
+
+@cache
+def sine() -> Table:
+    """``sin(pi / 2 * x)`` for x = (n + 1/2) / 2**SINE_BITS; answers have UNIT fraction bits."""
+
+    def edges():
+        middle = mpmath.mpf(2) ** -(SINE_BITS + 1)
+        return [(left + middle, right + middle) for left, right in _uniform(0, 1, 8)()]
+
+    return _build("sine", lambda x: mpmath.sin(mpmath.pi / 2 * x), edges, 8, SINE_BITS - 8,
+                  1 << UNIT, 10, ONE)  # fmt: skip
+
+
+SIGMOID_FRACTION = 12
+SIGMOID_RANGE_BITS = 4
+
+
+@cache
+def sigmoid() -> Table:
+    """``1 / (1 + exp(-x))`` for x in [0, 16) with SIGMOID_FRACTION bits; UNIT fraction bits."""
+    low = SIGMOID_FRACTION + SIGMOID_RANGE_BITS - 9
+    return _build("sigmoid", lambda x: 1 / (1 + mpmath.exp(-x)),
+                  _uniform(0, 1 << SIGMOID_RANGE_BITS, 9), 9, low, 1 << UNIT, 10, ONE)  # fmt: skip
+
+
 GUMBEL_FRACTION = 10
 GUMBEL_SEGMENT_BITS = 4
 GUMBEL_LOW_BITS = 9

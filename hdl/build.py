@@ -11,7 +11,18 @@ from hdl.noise import Noise
 from hdl.noise_size import noise_size
 from hdl.serial.image import image as serial_image
 from hdl.stream import Tags
-from hdl.units import activation, attention, convert, embed, linear, norm, residual, sample
+from hdl.units import (
+    activation,
+    attention,
+    convert,
+    embed,
+    gate,
+    linear,
+    norm,
+    residual,
+    rope,
+    sample,
+)
 from hdl.weights import Order
 
 MAX_NOISE_DEPTH = 1024
@@ -25,6 +36,8 @@ PORTS = {
     "norm": (("i", "source"),),
     "activation": (("i", "format"),),
     "convert": (("i", "source"),),
+    "rope": (("i", "source"),),
+    "gate": (("gate", "gate"), ("x", "source")),
     "residual": (("x", "format"), ("branch", "branch")),
     "attention": (("q", "query"), ("k", "key"), ("v", "value")),
     "sample": (("i", "source"),),
@@ -36,12 +49,13 @@ UNITS = {
     "activation": activation.Activation,
     "convert": convert.Convert,
     "embed": embed.Embed,
+    "gate": gate.Gate,
     "norm": norm.Norm,
     "residual": residual.Residual,
     "sample": sample.Sample,
 }
 IMAGES = {"convert": convert, "norm": norm, "residual": residual}
-LANED_IMAGES = {"activation": activation, "embed": embed, "sample": sample}
+LANED_IMAGES = {"activation": activation, "embed": embed, "gate": gate, "sample": sample}
 
 
 def input_ports(stage: Stage) -> list[tuple[str, Format]]:
@@ -94,12 +108,15 @@ def make_unit(
     if unit.kind == "linear":
         return linear.Linear(
             unit.name, stages, [len(job.stages) for job in jobs], unit.lanes, unit.rows, tags,
-            memories, schedule.weights, linear_orders(plan, schedule, jobs),
+            memories, schedule.weights, vector_orders(plan, schedule, jobs),
         )  # fmt: skip
     if unit.kind == "attention":
         return attention.Attention(
             unit.name, stages, layers, schedule.streams, unit.lanes, tags, memories, taps
         )
+    if unit.kind == "rope":
+        orders = vector_orders(plan, schedule, jobs)
+        return rope.Rope(unit.name, stages, layers, unit.lanes, tags, memories, orders)
     return UNITS[unit.kind](unit.name, stages, layers, unit.lanes, tags, memories)
 
 
@@ -113,8 +130,11 @@ def make_noise(
     return Noise(name, plan.n_vocab, unit.lanes, position_bits, depth, memories, size)
 
 
-def linear_orders(plan: Plan, schedule: Schedule, jobs: Sequence[Job]) -> list[Order]:
-    """Where rows and columns of every job's matrix stand (attention pads its heads)."""
+def vector_orders(plan: Plan, schedule: Schedule, jobs: Sequence[Job]) -> list[Order]:
+    """Where elements of every job's answer and input stand (attention pads its heads).
+
+    For a linear layer these are the rows and the columns of its matrix.
+    """
     named = dict(sections(plan, schedule.instances))
     return [_order(named[job.section], job, schedule) for job in jobs]
 
@@ -140,8 +160,10 @@ def _unit_image(plan: Plan, schedule: Schedule, unit: Unit) -> dict[str, Sequenc
     jobs = unit_jobs(plan, schedule, unit)
     stages = [job.stages for job in jobs]
     if unit.kind == "linear":
-        orders = linear_orders(plan, schedule, jobs)
+        orders = vector_orders(plan, schedule, jobs)
         return linear.image(unit.name, stages, unit.lanes, unit.rows, orders)
+    if unit.kind == "rope":
+        return rope.image(unit.name, stages, unit.lanes, vector_orders(plan, schedule, jobs))
     if unit.kind == "attention":
         return attention.image(unit.name, stages, unit.lanes)
     if unit.kind in LANED_IMAGES:

@@ -16,7 +16,7 @@ from golden.plan import Plan, Section
 from golden.schedule import Schedule, sections
 from golden.stage import Stage
 
-COLLECTS = frozenset(("attention", "linear", "norm"))
+COLLECTS = frozenset(("attention", "gate", "linear", "norm", "rope"))
 """Kinds of stages whose answer does not begin before their whole input is in."""
 
 HOLDS = frozenset(("attention",))

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.plan import Plan
 from golden.schedule import Schedule
-from hdl.build import linear_orders, unit_jobs
+from hdl.build import vector_orders, unit_jobs
 from hdl.units.matrices import Geometry
 from hdl.weights import request_layout
 
@@ -62,7 +62,7 @@ def weight_ports(plan: Plan, schedule: Schedule) -> Sequence[WeightPort]:
         if unit.kind == "linear":
             jobs = unit_jobs(plan, schedule, unit)
             stages, layers = [job.template for job in jobs], [len(job.stages) for job in jobs]
-            orders = linear_orders(plan, schedule, jobs)
+            orders = vector_orders(plan, schedule, jobs)
             geometry = Geometry(stages, layers, unit.lanes, unit.rows, orders)
             width = unit.lanes * unit.rows * stages[0].weight_bits
             ports.append(WeightPort(unit.name, width, geometry.depth, geometry.most))

@@ -43,7 +43,7 @@ def vectors(shape, slots, seed, bits):
 def scores_of(shape, query, keys, idle=0.0, seed=1):
     """Scores [slot, head], maxima [head], the cycle of ``complete``, and whether one saturated."""
     unit = Scores(shape)
-    dut = OnArray(unit, shape.lanes)
+    dut = OnArray(unit)
     bench = Streams(dut)
     if idle:
         rival(bench, dut.array, idle, seed)

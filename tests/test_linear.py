@@ -76,7 +76,7 @@ class Bench:
 
     def run(self, work, start=0):
         unit = self.unit
-        dut = OnArray(unit, self.lanes * self.rows)
+        dut = OnArray(unit)
         bench = Streams(dut, self.idle, self.seed)
         if self.greed:
             rival(bench, dut.array, self.greed, self.seed)

@@ -29,7 +29,7 @@ def weights_of(shape, scores, idle=0.0, greed=0.0, corrupt=None):
     if corrupt:
         corrupt(words["x.exp2_0"])
     unit = Softmax("x", shape, Memories(words))
-    dut = OnArray(unit, shape.heads)
+    dut = OnArray(unit)
     bench = Streams(dut, idle, seed=3)
     if greed:
         rival(bench, dut.array, greed, seed=4)

@@ -44,7 +44,7 @@ def expected(shape, weights, values, exponents):
 def sums_of(shape, weights, values, exponents, idle=0.0, greed=0.0):
     """(totals, places) and sums of every beat; cycles of the totals."""
     unit = WeightedSum(shape)
-    dut = OnArray(unit, shape.lanes)
+    dut = OnArray(unit)
     bench = Streams(dut, idle, seed=3)
     if greed:
         rival(bench, dut.array, greed, seed=4)

@@ -22,9 +22,9 @@ TAGS = Tags(stream=1, position=4, layer=2, job=1)
 class OnArray(Elaboratable):
     """``unit`` with a multiplier array that it shares with a rival of higher priority."""
 
-    def __init__(self, unit, lanes: int):
+    def __init__(self, unit):
         self.unit = unit
-        self.array = MultiplierArray([lanes, lanes])
+        self.array = MultiplierArray([unit.mul.signature.lanes] * 2)
 
     def elaborate(self, platform):
         m = Module()
@@ -73,7 +73,7 @@ def drive(unit, inputs: dict[str, list[Vector]], tags: list[dict], lanes, size, 
     Options: idle, seed, greed (share of the array's cycles that a rival takes).
     """
     greed, seed = options.get("greed", 0.0), options.get("seed", 1)
-    dut = OnArray(unit, lanes) if hasattr(unit, "mul") else unit
+    dut = OnArray(unit) if hasattr(unit, "mul") else unit
     bench = Streams(dut, idle=options.get("idle", 0.0), seed=seed)
     if hasattr(unit, "mul") and greed:
         rival(bench, dut.array, greed, seed)
