@@ -48,8 +48,11 @@ class BytePairTokenizer:
         return self._text(ids).removeprefix(self._prefix)
 
     def piece(self, token: int) -> str:
-        """The text of one token; a part of a character shows as U+FFFD."""
-        return self._text([token])
+        """The text of one token; a part of a character shows as U+FFFD.
+
+        It is what the token adds to itself: some libraries drop the space that begins a text.
+        """
+        return self._text([token, token]).removeprefix(self._text([token]))
 
     def _text(self, ids: Iterable[int]) -> str:
         return self._library.decode(list(map(self._check, ids)), skip_special_tokens=False)

@@ -13,7 +13,9 @@ def float32(dtype: str, shape, data: bytes) -> np.ndarray:
     """
     values = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
     if dtype == "BF16":  # the upper half of a float32; NumPy has no such type
-        return np.left_shift(values, 16, dtype=np.uint32).view(np.float32)
+        wide = np.empty(values.shape, np.float32)
+        np.left_shift(values, 16, out=wide.view(np.uint32), dtype=np.uint32)
+        return wide
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
