@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from golden.errors import WeftError
 
@@ -31,11 +31,13 @@ class BytePairTokenizer:
         The token that a sequence may start with. :meth:`encode` does not add it.
     stop : int or None
         The token with which the model ends its text.
+    prefix : str
+        What the library puts before every text; :meth:`decode` takes it away.
     """
 
-    def __init__(self, library: Tokenizer, start: int, stop: int | None):
+    def __init__(self, library: Tokenizer, start: int, stop: int | None, prefix: str = ""):
         self.start, self.stop = start, stop
-        self._library = library
+        self._library, self._prefix = library, prefix
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; names of special tokens in it become these tokens."""
@@ -43,11 +45,17 @@ class BytePairTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, special tokens included; what is no UTF-8 shows as U+FFFD."""
-        return self._library.decode(list(map(self._check, ids)), skip_special_tokens=False)
+        return self._text(ids).removeprefix(self._prefix)
 
     def piece(self, token: int) -> str:
-        """The text of one token; a part of a character shows as U+FFFD."""
-        return self.decode([token])
+        """The text of one token; a part of a character shows as U+FFFD.
+
+        It is what the token adds to itself: some libraries drop the space that begins a text.
+        """
+        return self._text([token, token]).removeprefix(self._text([token]))
+
+    def _text(self, ids: Iterable[int]) -> str:
+        return self._library.decode(list(map(self._check, ids)), skip_special_tokens=False)
 
     def _check(self, token: int) -> int:
         count = self._library.get_vocab_size()
@@ -84,9 +92,7 @@ def byte_level(
     WeftError
         If pieces repeat, or a merge names a piece that is not there.
     """
-    vocabulary = {piece: token for token, piece in enumerate(pieces)}
-    if len(vocabulary) != len(pieces):
-        raise WeftError("the tokenizer lists a piece twice; expected distinct pieces")
+    vocabulary = _ids(pieces)
     for pair in merges:
         for piece in (*pair, "".join(pair)):
             if piece not in vocabulary:
@@ -96,3 +102,61 @@ def byte_level(
     library.decoder = decoders.ByteLevel()
     library.add_special_tokens([AddedToken(piece, normalized=False) for piece in special])
     return BytePairTokenizer(library, start, stop)
+
+
+def by_score(
+    pieces: Sequence[str],
+    scores: Sequence[float],
+    normal: Sequence[int],
+    special: Sequence[str],
+    space: str,
+    prefix: bool,
+    start: int,
+    stop: int | None,
+) -> BytePairTokenizer:
+    """BPE over characters (SentencePiece, Kudo and Richardson 2018): the best score merges first.
+
+    Parameters
+    ----------
+    pieces, scores : sequences
+        By id; piece 0 is the unknown one, and ``<0xNN>`` is a byte of what no piece covers.
+    normal : sequence of int
+        Ids of the pieces that merging may make.
+    special : sequence of str
+        Pieces that are looked for in the text as a whole.
+    space : str
+        How pieces write a space.
+    prefix : bool
+        Whether a space is put before every text.
+    start, stop : int or None
+        As in :class:`BytePairTokenizer`.
+
+    Raises
+    ------
+    WeftError
+        If pieces repeat.
+    """
+    vocabulary = _ids(pieces)
+    known = {pieces[token]: token for token in normal}
+    merges = []
+    for token in sorted(normal, key=lambda token: -scores[token]):
+        cuts = ((pieces[token][:i], pieces[token][i:]) for i in range(1, len(pieces[token])))
+        pairs = [pair for pair in cuts if pair[0] in known and pair[1] in known]
+        merges += sorted(pairs, key=lambda pair: (known[pair[0]], known[pair[1]]))
+    library = Tokenizer(
+        models.BPE(vocabulary, merges, unk_token=pieces[0], fuse_unk=True, byte_fallback=True)
+    )
+    before = [normalizers.Prepend(" ")] if prefix else []
+    library.normalizer = normalizers.Sequence([*before, normalizers.Replace(" ", space)])
+    library.decoder = decoders.Sequence(
+        [decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    library.add_special_tokens([AddedToken(piece, normalized=False) for piece in special])
+    return BytePairTokenizer(library, start, stop, " " if prefix else "")
+
+
+def _ids(pieces: Sequence[str]) -> dict[str, int]:
+    ids = {piece: token for token, piece in enumerate(pieces)}
+    if len(ids) != len(pieces):
+        raise WeftError("the tokenizer lists a piece twice; expected distinct pieces")
+    return ids

@@ -116,6 +116,47 @@ def test_the_tokenizer_comes_along(tmp_path):
             tokenizer.piece(token)
 
 
+def scored(fields, tensors):
+    """The tokenizer of llama 2: pieces with scores, and bytes for what no piece covers."""
+    characters = ["▁", "a", "b", "c"]
+    made = ["ab", "▁a", "▁ab", "abc", "bc"]
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), *characters, *made]
+    fields |= {
+        "tokenizer.ggml.model": ("string", "llama"),
+        "tokenizer.ggml.tokens": ("array", pieces),
+        "tokenizer.ggml.token_type": ("array", [2, 3, 3] + [6] * 256 + [1] * 9),
+        "tokenizer.ggml.scores": ("array", [0.0] * 263 + [-1.0, -3.0, -2.0, -4.0, -0.5]),
+    }
+
+
+def test_a_tokenizer_with_scores(tmp_path):
+    model = random_llama(replace(CONFIGS["llama"], n_vocab=268))
+    c = load(write(tmp_path / "x", model, "F32", scored))
+    assert c.vocabulary[263:] == ("ab", "▁a", "▁ab", "abc", "bc")
+    pieces = [c.vocabulary[token] for token in c.tokenizer.encode("ab abc abbc é")]
+    # bc has the best score, then ab, then ▁ab of ▁ and ab.
+    assert pieces == ["▁ab", "▁a", "bc", "▁ab", "bc", "▁", "<0xC3>", "<0xA9>"]
+    for text in ("ab abc abbc é", "", " a", "日本"):
+        assert c.tokenizer.decode(c.tokenizer.encode(text)) == text
+    assert c.tokenizer.encode("<s>a")[0] == 1
+    assert c.tokenizer.piece(264) == " a"
+
+    def without_prefix(fields, tensors):
+        scored(fields, tensors)
+        fields["tokenizer.ggml.add_space_prefix"] = ("bool", False)
+
+    c = load(write(tmp_path / "y", model, "F32", without_prefix))
+    assert [c.vocabulary[token] for token in c.tokenizer.encode("ab")] == ["ab"]
+    assert c.tokenizer.decode(c.tokenizer.encode(" ab")) == " ab"
+
+    def without_scores(fields, tensors):
+        scored(fields, tensors)
+        del fields["tokenizer.ggml.scores"]
+
+    with pytest.raises(WeftError, match=r"ggml.scores is missing or does not list one number a to"):
+        load(write(tmp_path / "z", model, "F32", without_scores))
+
+
 # --- what cannot be used --------------------------------------------------------------------------
 
 
@@ -164,7 +205,7 @@ BAD = [
     (field("llama.rope.scaling.type", "string", "yarn"), "rope.scaling.type is 'yarn'; expected"),
     (field("llama.expert_count", "uint32", 8), "field llama.expert_count is 8; expected 0"),
     (no_field("tokenizer.ggml.model"), "its tokenizer is None with pre-tokenizer 'smollm'; exp"),
-    (field("tokenizer.ggml.pre", "string", "mpt"), "with pre-tokenizer 'mpt'; expected 'gpt2' wi"),
+    (field("tokenizer.ggml.pre", "string", "mpt"), "with pre-tokenizer 'mpt'; expected 'llama', o"),
     (no_field("tokenizer.ggml.merges"), "tokenizer.ggml.merges is missing or no list of texts"),
     (field("tokenizer.ggml.merges", "array", ["h"]), "merges holds 'h'; expected two pieces"),
     (field("tokenizer.ggml.merges", "array", ["h z"]), "merges ('h', 'z'), but 'z' is none of"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.model import Checkpoint, check_names
+from golden.zoo.floats import frozen
 from golden.zoo.gguf_file import GgufFile
 from golden.zoo.gguf_tokenizer import tokenizer, vocabulary
 
@@ -55,7 +56,7 @@ def load(path: Path, name: str | None = None) -> Checkpoint:
             read = {tensor: file.read(there) for tensor, there in names.items()}
             return Checkpoint(
                 config,
-                {tensor: _owned(values) for tensor, (values, _) in read.items()},
+                {tensor: frozen(values) for tensor, (values, _) in read.items()},
                 words,
                 name or path.stem,
                 blocks={tensor: blocks for tensor, (_, blocks) in read.items() if blocks},
@@ -75,11 +76,6 @@ def file_name(tensor: str) -> str:
         layer, inside, bias = layered.groups()
         return f"blk.{layer}.{INSIDE[inside]}{bias or '.weight'}"
     return OUTSIDE.get(tensor, HEAD)
-
-
-def _owned(values):
-    values.flags.writeable = False
-    return values
 
 
 def _config(file: GgufFile) -> ModelConfig:

@@ -18,6 +18,7 @@ import numpy as np
 
 from golden.blocks import GROUP, GROUP_BYTES, Blocks
 from golden.errors import WeftError
+from golden.zoo.floats import float32
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -79,10 +80,7 @@ class GgufFile:
         self._file.close()
 
     def read(self, name: str) -> tuple[np.ndarray, Blocks | None]:
-        """A tensor in float32, in memory of its own, and as it is in the file if it is quantised.
-
-        float16 and bfloat16 are widened, which is exact.
-        """
+        """A tensor in float32, and as it is in the file if it is quantised."""
         info = self.tensors[name]
         self._file.seek(info.offset)
         raw = np.frombuffer(self._file.read(info.size), np.uint8)
@@ -92,11 +90,7 @@ class GgufFile:
             groups = (math.prod(info.shape[:-1]), info.shape[-1] // GROUP, GROUP_BYTES[info.kind])
             blocks = Blocks(info.kind, raw.reshape(groups))
             return blocks.dequantise(), blocks
-        if info.kind == "BF16":  # the upper half of a float32; NumPy has no such type
-            values = np.left_shift(raw.view("<u2"), 16, dtype=np.uint32).view(np.float32)
-        else:
-            values = raw.view({"F32": "<f4", "F16": "<f2"}[info.kind]).astype(np.float32)
-        return values.reshape(info.shape), None
+        return float32(info.kind, info.shape, raw), None
 
     def _read_header(self) -> None:
         header = self._header
