@@ -35,7 +35,7 @@ EXECUTE = {
         residual,
         rope,
         sample,
-    )  # fmt: skip
+    )
 }
 
 

@@ -122,10 +122,9 @@ class Rotation(wiring.Component):
         self._table(m, phase)
         final = (row == rows - 1) & (place == places - 1)
         with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.wanted & ~self.known):
-                    m.d.sync += [held.eq(self.position), valid.eq(0), row.eq(0), place.eq(0)]
-                    m.next = "BEGIN"
+            with m.State("IDLE"), m.If(self.wanted & ~self.known):
+                m.d.sync += [held.eq(self.position), valid.eq(0), row.eq(0), place.eq(0)]
+                m.next = "BEGIN"
             with m.State("BEGIN"):
                 m.d.sync += [phase.eq(0), turn.eq(turns.data), left.eq(held), cosine.eq(0)]
                 m.next = "TURN"

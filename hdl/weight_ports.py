@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.plan import Plan
 from golden.schedule import Schedule
-from hdl.build import vector_orders, unit_jobs
+from hdl.build import unit_jobs, vector_orders
 from hdl.units.matrices import Geometry
 from hdl.weights import request_layout
 

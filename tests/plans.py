@@ -5,11 +5,12 @@ import pytest
 from golden.balancer import make_schedule
 from golden.errors import WeftError
 from golden.quantize import Options, quantize
-from tests.random_models import CONFIGS, random_checkpoint
+from tests.random_models import CONFIGS, LLAMA, random_checkpoint
 
 PLANS = {
     **{(n, "fixed"): quantize(random_checkpoint(CONFIGS[n])) for n in CONFIGS},
     ("two layers", "block"): quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
+    ("llama", "block"): quantize(random_checkpoint(LLAMA["llama"]), Options("block")),
 }
 everywhere = pytest.mark.parametrize("plan", PLANS.values(), ids=map(" ".join, PLANS))
 schedules = pytest.mark.parametrize("name", ["folded", "pipelined"])
@@ -18,7 +19,7 @@ schedules = pytest.mark.parametrize("name", ["folded", "pipelined"])
 
 def least(plan, name):
     """The fewest multipliers that the sentence names."""
-    with pytest.raises(WeftError, match="multipliers is 0; .* expected at least") as error:
+    with pytest.raises(WeftError, match=r"multipliers is 0; .* expected at least") as error:
         make_schedule(plan, name, 0)
     return int(str(error.value).split()[-1])
 

@@ -21,12 +21,27 @@ CONFIGS = {
     "head norm only": replace(BASE, norm_head=True, norm_embedding=False, n_head=2),
 }
 
+ROTARY = replace(BASE, position="rotary", norm_embedding=False, norm_head=True)
+LLAMA = {
+    "rotary positions": ROTARY,
+    "gated": replace(ROTARY, gated=True, activation="silu", d_ff=20),
+    "gains": replace(BASE, norm_gain=True, norm_embedding=False, norm_head=True, tied_head=True),
+    "llama": replace(
+        ROTARY, n_layer=2, d_model=24, d_ff=20, n_kv_head=2, gated=True, activation="silu",
+        norm_gain=True, tied_head=True,
+    ),
+    "one head of keys": replace(ROTARY, n_kv_head=1, d_model=24, n_head=2, rope_theta=500.0),
+}  # fmt: skip
+"""The llama family; rotary positions and gates work on blocks only."""
+
 
 def random_checkpoint(config: ModelConfig, seed: int = 0, scale: float = 1.0) -> Checkpoint:
-    """Weights of variance ``scale**2 / inputs``, embeddings of variance 1."""
+    """Weights of variance ``scale**2 / inputs``, embeddings of variance 1, gains about 1."""
     rng = np.random.default_rng(seed)
 
     def tensor(name, shape):
+        if len(shape) == 1:
+            return (1 + 0.3 * rng.standard_normal(shape)).astype(np.float32)
         deviation = 1.0 if name in ("wte", "wpe") else scale / math.sqrt(shape[1])
         return (rng.standard_normal(shape) * deviation).astype(np.float32)
 

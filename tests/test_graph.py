@@ -6,7 +6,9 @@ import pytest
 
 from golden.graph import PASSES, fold_attention_scale, from_checkpoint, lower, run
 from golden.reference import sequence_logits
-from tests.random_models import BASE, CONFIGS, random_checkpoint, random_tokens
+from tests.random_models import BASE, CONFIGS, LLAMA, random_checkpoint, random_tokens
+
+ALL = CONFIGS | LLAMA
 
 
 def assert_same_function(logits, expected):
@@ -14,19 +16,19 @@ def assert_same_function(logits, expected):
     assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_graph_is_the_reference(name, seed):
-    checkpoint, tokens = random_checkpoint(CONFIGS[name], seed), random_tokens(CONFIGS[name])
+    checkpoint, tokens = random_checkpoint(ALL[name], seed), random_tokens(ALL[name])
     expected = sequence_logits(checkpoint, tokens)
     assert_same_function(run(from_checkpoint(checkpoint), tokens), expected)
     assert_same_function(run(lower(checkpoint), tokens), expected)
 
 
 @pytest.mark.parametrize("apply", PASSES, ids=lambda p: p.__name__)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_pass_keeps_the_float_function(apply, name):
-    graph, tokens = from_checkpoint(random_checkpoint(CONFIGS[name])), random_tokens(CONFIGS[name])
+    graph, tokens = from_checkpoint(random_checkpoint(ALL[name])), random_tokens(ALL[name])
     assert_same_function(run(apply(graph), tokens), run(graph, tokens))
 
 

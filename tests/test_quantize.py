@@ -16,18 +16,19 @@ from golden.reference import sequence_logits
 from golden.stage import Activation, Attention, Convert, Embed, Linear, Norm, Residual
 from golden.stages.sample import LOGIT_FRACTION
 from hdl.build import memory_image
-from tests.random_models import BASE, CONFIGS, random_checkpoint, random_tokens
+from tests.random_models import BASE, CONFIGS, LLAMA, random_checkpoint, random_tokens
 
+ALL = CONFIGS | LLAMA
 CASES = [
     (name, numbers)
     for name, config in CONFIGS.items()
     for numbers in NUMBERS
     if (config.activation, numbers) != ("gelu", "block")
-]
+] + [(name, "block") for name in LLAMA]
 
 
 def plan_of(name, numbers="fixed", weight_bits=8, seed=0):
-    return quantize(random_checkpoint(CONFIGS[name], seed), Options(numbers, weight_bits))
+    return quantize(random_checkpoint(ALL[name], seed), Options(numbers, weight_bits))
 
 
 def relative_error(checkpoint, plan, saturated=None):
@@ -42,7 +43,7 @@ def relative_error(checkpoint, plan, saturated=None):
 @pytest.mark.parametrize(("name", "numbers"), CASES)
 @pytest.mark.parametrize(("weight_bits", "bound"), [(8, 0.05), (16, 0.005)])
 def test_the_integer_model_is_close_to_the_float_model(name, numbers, weight_bits, bound):
-    checkpoint, saturated = random_checkpoint(CONFIGS[name]), set()
+    checkpoint, saturated = random_checkpoint(ALL[name]), set()
     plan = quantize(checkpoint, Options(numbers, weight_bits))
     assert relative_error(checkpoint, plan, saturated) < bound
     assert not saturated
@@ -212,6 +213,12 @@ def test_options_refused(options, sentence):
 def test_gelu_needs_static_formats():
     with pytest.raises(WeftError, match="numbers is 'block', but GELU needs static formats"):
         plan_of("gelu", "block")
+
+
+@pytest.mark.parametrize("name", ["rotary positions", "gated", "llama"])
+def test_rotary_positions_and_gates_need_blocks(name):
+    with pytest.raises(WeftError, match="numbers is 'fixed', but rotary positions and gated MLPs"):
+        plan_of(name, "fixed")
 
 
 def test_presets_become_plans():

@@ -19,6 +19,7 @@ TABLES = {
     "exp2": tables.exp2, "reciprocal": tables.reciprocal, "gelu": tables.gelu_tail,
     "gumbel": tables.gumbel, "root16": lambda: tables.root(16), "root24": lambda: tables.root(24),
     "root48": lambda: tables.root(48), "root576": lambda: tables.root(576),
+    "sine": tables.sine, "sigmoid": tables.sigmoid,
 }  # fmt: skip
 DIGESTS = {
     "exp2": "3b28358b947ff116f6307b13bf98123539d771d408a38baf260e32a500c2e9ad",
@@ -28,6 +29,8 @@ DIGESTS = {
     "root16": "1bfe9cfa6321fd25b4a302e9e7a838e33de0ac8f2bef222d4c521685f6e80662",
     "root24": "988eafdb5f318d163cb3aeda5c32fd4aba9b60194982f73f421e7544b7950614",
     "root48": "6e2d3b6232fe0b9b5fd0fc32c3df3e24f2cce1c5f022202800b04917c38dab9f",
+    "sine": "4ca9ef8b742ff70adf13ce6c3944b8e854ce5a2c94b7bed7ec4f75bf3729d780",
+    "sigmoid": "eafbbd45cdec9921027e733210b8dd05db730e35bc7c69ee2d2ae31ca3a02893",
     "root576": "d5fd84d53362a0aad04b1eeb755fa1380f4711788eeaa821a3f0a2d24e0c38cf",
 }
 
@@ -54,6 +57,8 @@ EXACT = {
     "root24": (root(24), 0.63),
     "root48": (root(48), 0.64),
     "root576": (root(576), 0.65),
+    "sine": (lambda x: np.sin(np.pi / 2 * (x + 0.5) / 2**16) * 2**15, 1.0),
+    "sigmoid": (lambda x: 2**15 / (1 + np.exp(-x / 2**12)), 1.0),
 }
 
 

@@ -93,7 +93,7 @@ class Rope(wiring.Component):
         m = Module()
         depth = 2 * self._count + latency(self._stage)
         m.submodules.entry = entry = Queue(self.i.p.shape(), 2)
-        m.submodules.rotation = rotation = self._rotation
+        m.submodules.rotation = self._rotation
         m.submodules.requantise = answer = Requantise(
             self._lanes, WIDE, self._stage.format, self._tags, depth
         )
