@@ -18,7 +18,7 @@ schedules = pytest.mark.parametrize("name", ["folded", "pipelined"])
 
 def least(plan, name):
     """The fewest multipliers that the sentence names."""
-    with pytest.raises(WeftError, match="multipliers is 0; .* expected at least") as error:
+    with pytest.raises(WeftError, match=r"multipliers is 0; .* expected at least") as error:
         make_schedule(plan, name, 0)
     return int(str(error.value).split()[-1])
 
