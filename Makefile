@@ -6,7 +6,7 @@ JOBS ?= auto
 
 # Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed. Behind the # stands what
 # `make help` says.
-option.MODEL       := --model        # preset: microgpt, ailang; default microgpt
+option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (float model only); default microgpt
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
 option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
@@ -88,13 +88,15 @@ graph: setup ## draw a model's stages, formats, units and cycles, and the datapa
 
 ##@ Check
 test: setup ## run the tests, on all cores; ARGS="-k softmax" chooses
-	@$(run) -m pytest $(pytest) -m "not slow and not boards" $(ARGS)
+	@$(run) -m pytest $(pytest) -m "not slow and not boards and not models" $(ARGS)
 test-slow: setup ## run the long tests that `make test` leaves out
 	@$(run) -m pytest $(pytest) -m slow $(ARGS)
 test-boards: setup ## make a small bitstream for every board, and check it; sets the tools up on first use
 	@$(run) -m pytest -m boards $(ARGS)
+test-models: setup ## test published models, which are fetched on first use (205 MB)
+	@$(run) -m pytest -m models $(ARGS)
 coverage: setup ## run the tests of golden/ and hdl/, and demand that they reach 95 % of their lines
-	@$(run) -m pytest $(pytest) -m "not slow and not boards" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
+	@$(run) -m pytest $(pytest) -m "not slow and not boards and not models" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
 lint: setup ## check style, and that imports run golden <- hdl <- sim <- boards
 	@$(run) -m ruff check $(ARGS) .
 	@$(run) -m ruff format --check .
@@ -146,5 +148,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock program results setup sim test test-boards test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

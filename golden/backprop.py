@@ -12,7 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from golden.model import ModelConfig
+from golden.config import ModelConfig
+
+ACTIVATIONS = ("relu", "gelu")
+"""Those with a derivative here."""
 
 Arrays = Mapping[str, np.ndarray]
 

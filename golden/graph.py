@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig
 from golden.reference import ACTIVATION, norm
 
@@ -57,7 +58,14 @@ class Graph:
 
 
 def from_checkpoint(checkpoint: Checkpoint) -> Graph:
-    """The graph of a checkpoint, as the reference computes it."""
+    """The graph of a checkpoint, as the reference computes it.
+
+    Raises
+    ------
+    WeftError
+        If the model has an option that no node expresses.
+    """
+    _check_expressible(checkpoint)
     c, w = checkpoint.config, checkpoint.tensors
     tables = {"tokens": w["wte"]} | ({"positions": w["wpe"]} if "wpe" in w else {})
     prologue = [Node("embed", "embed", weights=tables)]
@@ -68,6 +76,25 @@ def from_checkpoint(checkpoint: Checkpoint) -> Graph:
     source = "norm_head" if c.norm_head else INPUT
     epilogue = (*head, Node("linear", "logits", (source,), {"w": w["lm_head"]}))
     return Graph(c, checkpoint.name, tuple(prologue), layers, epilogue)
+
+
+def _check_expressible(checkpoint: Checkpoint) -> None:
+    c = checkpoint.config
+    beyond = {
+        "rotary positions": c.position == "rotary",
+        "grouped-query attention": c.kv_heads != c.n_head,
+        "a gated MLP": c.gated,
+        "SiLU": c.activation == "silu",
+        "gains in its norms": c.norm_gain,
+        "a tied head": c.tied_head,
+        "biases": bool(c.biases),
+    }
+    named = ", ".join(name for name, present in beyond.items() if present)
+    if named:
+        raise WeftError(
+            f"the model {checkpoint.name} has {named}: only its import and its float model exist "
+            "so far, no integer model and no gateware; choose a model without these"
+        )
 
 
 def _layer(c: ModelConfig, w, i: int) -> tuple[Node, ...]:

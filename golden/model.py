@@ -1,125 +1,28 @@
-"""The model family and a checkpoint: a shape, and named float arrays that fit it.
+"""A checkpoint: a shape, and named float arrays that fit it.
 
-Names of tensors are those of Karpathy's microGPT; every weight is ``[outputs, inputs]``. The family
-is decoder-only: RMSNorm without gains, linear layers without biases, a head of its own.
+:mod:`golden.config` says which shapes there are.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from golden.blocks import Blocks, Rows
+from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.words import counted
 
-POSITIONS = ("learned", "none")
-ACTIVATIONS = ("relu", "gelu")
+if TYPE_CHECKING:
+    from golden.tokenizer import Tokenizer
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """Shape and options of a model.
-
-    Parameters
-    ----------
-    n_layer, n_head, d_model, d_ff, n_vocab : int
-        Layers, attention heads, width of the residual stream, width of the MLP, number of tokens.
-    n_ctx : int or None
-        Longest sequence, in tokens. ``None`` is unlimited, which needs a window and no learned
-        positions.
-    position : str
-        ``"learned"`` (one row of ``wpe`` a position) or ``"none"``.
-    window : int or None
-        Attention sees the last ``window`` positions, the current one included; that is also the
-        number of cache slots. Positions keep counting. ``None`` is full causal attention.
-    activation : str
-        ``"relu"`` or ``"gelu"`` (the exact form, with erf).
-    norm_eps : float
-        Added to the mean square in every RMSNorm.
-    norm_embedding, norm_head : bool
-        Whether there is a norm after the embedding, and one before the head.
-
-    Raises
-    ------
-    WeftError
-        If a value is out of range or two of them contradict each other.
-    """
-
-    n_layer: int
-    n_head: int
-    d_model: int
-    d_ff: int
-    n_vocab: int
-    n_ctx: int | None
-    position: str = "learned"
-    window: int | None = None
-    activation: str = "relu"
-    norm_eps: float = 1e-5
-    norm_embedding: bool = True
-    norm_head: bool = False
-
-    def __post_init__(self):
-        for name in ("n_layer", "n_head", "d_model", "d_ff", "n_vocab", "n_ctx", "window"):
-            # Of a single token there is nothing to choose from, nor a bit to tell it by.
-            least = 2 if name == "n_vocab" else 1
-            self._check_count(name, least, optional=name in ("n_ctx", "window"))
-        self._check_choice("position", POSITIONS)
-        self._check_choice("activation", ACTIVATIONS)
-        for name in ("norm_embedding", "norm_head"):
-            self._check_choice(name, (True, False))
-        if not (isinstance(self.norm_eps, float) and 0 < self.norm_eps < math.inf):
-            raise WeftError(f"norm_eps is {self.norm_eps!r}; expected a positive number")
-        if self.d_model % self.n_head:
-            raise WeftError(
-                f"d_model {self.d_model} is not divisible by n_head {self.n_head}; "
-                "every head needs the same number of elements"
-            )
-        if self.n_ctx is None and (self.window is None or self.position == "learned"):
-            raise WeftError(
-                "n_ctx is None (unlimited), which needs a window and position 'none'; "
-                "expected a number of tokens"
-            )
-        if self.n_ctx is not None and self.window is not None and self.window > self.n_ctx:
-            raise WeftError(f"window {self.window} is larger than n_ctx {self.n_ctx}")
-
-    def _check_count(self, name: str, least: int, optional: bool) -> None:
-        value = getattr(self, name)
-        if optional and value is None:
-            return
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise WeftError(f"{name} is {value!r}; expected a whole number of at least {least}")
-
-    def _check_choice(self, name: str, choices: tuple) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise WeftError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
-
-    @property
-    def d_head(self) -> int:
-        """Elements of one attention head."""
-        return self.d_model // self.n_head
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """Shape of every tensor by name, in the order of microGPT's state dict."""
-        d, ff = self.d_model, self.d_ff
-        shapes = {"wte": (self.n_vocab, d)}
-        if self.position == "learned":
-            shapes["wpe"] = (self.n_ctx, d)
-        shapes["lm_head"] = (self.n_vocab, d)
-        for i in range(self.n_layer):
-            shapes |= {f"layer{i}.attn_{name}": (d, d) for name in ("wq", "wk", "wv", "wo")}
-            shapes |= {f"layer{i}.mlp_fc1": (ff, d), f"layer{i}.mlp_fc2": (d, ff)}
-        return shapes
-
-    @property
-    def parameters(self) -> int:
-        """Number of trained values."""
-        return sum(rows * columns for rows, columns in self.shapes.values())
+__all__ = ["Checkpoint", "ModelConfig", "check_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +39,10 @@ class Checkpoint:
         and ends with ``"<BOS>"``, the token that starts and ends a text.
     name : str
         What reports call the model.
+    blocks : mapping of str to Blocks or Rows
+        Tensors that are quantised in the file, as they are there; ``tensors`` has their values.
+    tokenizer : Tokenizer or None
+        The one that the file brings along; ``None`` where the vocabulary tells.
 
     Raises
     ------
@@ -147,11 +54,14 @@ class Checkpoint:
     tensors: Mapping[str, np.ndarray]
     vocabulary: tuple[str, ...]
     name: str
+    blocks: Mapping[str, Blocks | Rows] = field(default_factory=dict)
+    tokenizer: Tokenizer | None = None
 
     def __post_init__(self):
         self.validate()
         frozen = {name: _read_only(self.tensors[name]) for name in self.config.shapes}
         object.__setattr__(self, "tensors", MappingProxyType(frozen))
+        object.__setattr__(self, "blocks", MappingProxyType(dict(self.blocks)))
         object.__setattr__(self, "vocabulary", tuple(self.vocabulary))
 
     def validate(self) -> None:
@@ -168,6 +78,12 @@ class Checkpoint:
         check_names(self.tensors, shapes)
         for name, shape in shapes.items():
             _check_tensor(name, self.tensors[name], shape)
+        for name, blocks in self.blocks.items():
+            if blocks.shape != shapes.get(name):
+                raise WeftError(
+                    f"the quantised tensor {name} has shape {blocks.shape}; "
+                    f"expected {shapes.get(name)}"
+                )
         if len(self.vocabulary) != self.config.n_vocab:
             raise WeftError(
                 f"the vocabulary lists {counted(len(self.vocabulary), 'token')}; "
@@ -177,12 +93,17 @@ class Checkpoint:
             raise WeftError(f"the vocabulary lists {twice!r} twice; expected distinct tokens")
 
     @property
+    def head(self) -> np.ndarray:
+        """The weights of the head, [n_vocab, d_model]: ``wte`` where they are tied."""
+        return self.tensors["wte" if self.config.tied_head else "lm_head"]
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the config and all tensors, in hexadecimal: the identity of the weights.
 
         It depends on values only, not on the file format, the name or the machine's byte order.
         """
-        state = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        state = hashlib.sha256(json.dumps(self.config.identity, sort_keys=True).encode())
         for name in sorted(self.tensors):
             state.update(f"\n{name} {self.tensors[name].shape}\n".encode())
             state.update(self.tensors[name].astype("<f4").tobytes())
@@ -206,9 +127,9 @@ def _check_tensor(name: str, tensor: np.ndarray, shape: tuple[int, ...]) -> None
         raise WeftError(f"tensor {name} has shape {tensor.shape}; expected {shape}")
     if tensor.dtype != np.float32:
         raise WeftError(f"tensor {name} has type {tensor.dtype}; expected float32")
-    bad = np.argwhere(~np.isfinite(tensor))
-    if len(bad):
-        index = tuple(int(i) for i in bad[0])
+    finite = np.isfinite(tensor)
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise WeftError(
             f"tensor {name} holds {tensor[index]} at index {list(index)}; expected finite weights "
             "that float32 can hold"

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from golden.autograd import Value
+from golden.config import LATER
 from golden.errors import WeftError
 from golden.model import ModelConfig
 
@@ -87,7 +88,8 @@ def loss(config: ModelConfig, weights: Weights, tokens: Sequence[int]) -> Value:
     """
     microgpt = ("learned", None, "relu", True, False)
     c = config
-    if (c.position, c.window, c.activation, c.norm_embedding, c.norm_head) != microgpt:
+    shape = (c.position, c.window, c.activation, c.norm_embedding, c.norm_head)
+    if shape != microgpt or c.identity.keys() & set(LATER):
         raise WeftError("the scalar model is microGPT only; expected its positions, norms and ReLU")
     keys, values = ([[] for _ in range(c.n_layer)] for _ in range(2))
     total = Value(0.0)

@@ -145,13 +145,20 @@ class WordTokenizer(_Vocabulary):
         return self._text[self._check(token)] + " "
 
 
+def numbered(count: int) -> tuple[str, ...]:
+    """A vocabulary for a model that comes without one: every token is the word of its id."""
+    return tuple(map(str, range(count)))
+
+
 def is_character_vocabulary(vocabulary: Sequence[str]) -> bool:
     """Whether a vocabulary is that of a model of characters: single ones, then ``"<BOS>"``."""
     return bool(vocabulary) and vocabulary[-1] == BOS and all(len(c) == 1 for c in vocabulary[:-1])
 
 
 def tokenizer_for(checkpoint: Checkpoint) -> Tokenizer:
-    """The tokenizer that fits the vocabulary of a checkpoint."""
+    """The tokenizer that a checkpoint brings along, or the one that fits its vocabulary."""
+    if checkpoint.tokenizer is not None:
+        return checkpoint.tokenizer
     if is_character_vocabulary(checkpoint.vocabulary):
         return CharacterTokenizer(checkpoint.vocabulary)
     return WordTokenizer(checkpoint.vocabulary)

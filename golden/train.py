@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.backprop import loss_and_gradients
+from golden.backprop import ACTIVATIONS, loss_and_gradients
 from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig
 from golden.reference import sequence_logits
@@ -67,6 +67,9 @@ class TrainOptions:
         WeftError
             If an option is out of range, or the model is too large to be trained here.
         """
+        if self.activation not in ACTIVATIONS:
+            known = ", ".join(map(repr, ACTIVATIONS))
+            raise WeftError(f"activation is {self.activation!r}; training knows {known}")
         config = ModelConfig(
             n_layer=self.n_layer,
             n_head=self.n_head,

@@ -111,7 +111,8 @@ def test_scalar_model_learns():
     assert losses[-1] < losses[0] - 0.1
 
 
-def test_scalar_model_is_microgpt_only():
-    config = ModelConfig(1, 2, 4, 8, n_vocab=3, n_ctx=4, activation="gelu")
+@pytest.mark.parametrize("option", [{"activation": "gelu"}, {"tied_head": True}])
+def test_scalar_model_is_microgpt_only(option):
+    config = ModelConfig(1, 2, 4, 8, n_vocab=3, n_ctx=4, **option)
     with pytest.raises(WeftError, match="microGPT only"):
         scalar.loss(config, {}, [0, 1])

@@ -29,6 +29,39 @@ def test_shapes_and_counts():
     assert "wpe" not in WINDOW.shapes
 
 
+LLAMA = replace(
+    TINY, position="rotary", n_kv_head=1, activation="silu", gated=True, norm_gain=True,
+    norm_embedding=False, norm_head=True, tied_head=True, biases=("attn_wq", "mlp_gate"),
+)  # fmt: skip
+
+
+def test_shapes_of_the_llama_family():
+    shapes = LLAMA.shapes
+    assert (LLAMA.kv_heads, TINY.kv_heads) == (1, 2)
+    assert shapes["layer0.attn_wk"] == shapes["layer0.attn_wv"] == (2, 4)
+    assert shapes["layer1.mlp_gate"] == shapes["layer1.mlp_fc1"] == (6, 4)
+    assert shapes["layer1.mlp_gate.bias"] == (6,)
+    assert shapes["layer0.norm_mlp"] == shapes["norm_head"] == (4,)
+    assert not {"wpe", "lm_head", "norm_embedding", "layer0.attn_wk.bias"} & set(shapes)
+    assert LLAMA.parameters == 3 * 4 + 2 * (2 * 16 + 2 * 8 + 3 * 24 + 4 + 6 + 2 * 4) + 4
+    c = checkpoint(LLAMA)
+    assert c.head is c.tensors["wte"]
+    assert checkpoint().head is not checkpoint().tensors["wte"]
+
+
+def test_every_option_is_part_of_the_digest():
+    changes = [
+        {"n_kv_head": 1}, {"rope_theta": 2.0}, {"gated": True}, {"norm_gain": True},
+        {"tied_head": True}, {"biases": ("attn_wo",)}, {"position": "rotary"},
+    ]  # fmt: skip
+    zeros = []
+    for change in ({}, *changes):
+        config = replace(TINY, **change)
+        content = {name: np.zeros(shape, np.float32) for name, shape in config.shapes.items()}
+        zeros.append(checkpoint(config, tensors=content).digest)
+    assert len(set(zeros)) == 1 + len(changes)
+
+
 def test_the_published_model_has_4192_parameters():
     assert ModelConfig(1, 4, 16, 64, 27, 16).parameters == 4192
 
@@ -42,8 +75,15 @@ def test_the_published_model_has_4192_parameters():
         ({"n_head": None}, "n_head is None"),
         ({"window": 0}, "window is 0"),
         ({"n_head": 3}, "d_model 4 is not divisible by n_head 3"),
-        ({"position": "rotary"}, "position is 'rotary'; expected one of 'learned', 'none'"),
-        ({"activation": "tanh"}, "activation is 'tanh'; expected one of 'relu', 'gelu'"),
+        ({"position": "sine"}, "position is 'sine'; expected one of 'learned', 'rotary', 'none'"),
+        ({"activation": "tanh"}, "activation is 'tanh'; expected one of 'relu', 'gelu', 'silu'"),
+        ({"n_kv_head": 0}, "n_kv_head is 0; expected a whole number of at least 1"),
+        ({"n_kv_head": 3}, "n_head 2 is not divisible by n_kv_head 3"),
+        ({"position": "rotary", "n_head": 4}, "a head has 1 elements .* expected an even number"),
+        ({"rope_theta": 10000}, "rope_theta is 10000; expected a positive number"),
+        ({"gated": 1.5}, "gated is 1.5"),
+        ({"biases": ("attn_wk", "attn_wq")}, "biases is .*; expected some of attn_wq, attn_wk"),
+        ({"biases": ("mlp_gate",)}, "biases is .*attn_wo, mlp_fc1, mlp_fc2, in order"),
         ({"norm_head": None}, "norm_head is None"),
         ({"norm_eps": 0.0}, "norm_eps is 0.0; expected a positive number"),
         ({"norm_eps": float("nan")}, "norm_eps is nan"),

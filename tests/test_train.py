@@ -207,6 +207,7 @@ def test_mean_loss_counts_every_token():
         ({"steps": 0}, "steps is 0; expected at least 1"),
         ({"options": replace(TINY, n_head=3)}, "d_model 8 is not divisible by n_head 3"),
         ({"options": replace(TINY, n_embd=100_000)}, "the model would have 40,.* parameters"),
+        ({"options": replace(TINY, activation="silu")}, "activation is 'silu'; training knows"),
         ({"options": replace(TINY, block_size=0)}, "n_ctx is 0"),
         ({"options": replace(TINY, learning_rate=1e200)}, "training diverged at step . with"),
     ],

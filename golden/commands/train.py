@@ -8,10 +8,11 @@ from typing import Annotated
 from tqdm import tqdm
 
 from golden import checked, data
+from golden.backprop import ACTIVATIONS
 from golden.cli import typed
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
-from golden.model import ACTIVATIONS, Checkpoint
+from golden.model import Checkpoint
 from golden.train import SEED, STEPS, TrainOptions, mean_loss
 from golden.train import train as run_training
 from golden.words import counted

