@@ -1,6 +1,7 @@
-"""Tensors quantised in groups of 32, kept as they are in the file that they came in.
+"""Quantised tensors, kept as they are in the file that they came in.
 
-A group is one scale, for one kind also a minimum, and 32 integer codes of 4 or 8 bits.
+In :class:`Blocks` 32 integer codes of 4 or 8 bits share a scale, and for one kind a minimum; in
+:class:`Rows` a whole row does, or the whole tensor.
 """
 
 from __future__ import annotations
@@ -75,3 +76,31 @@ class Blocks:
     def _halves(self, offset: int) -> np.ndarray:
         pair = np.ascontiguousarray(self.raw[..., offset : offset + 2])
         return pair.view("<f2")[..., 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A quantised matrix; ONNX's 8-bit format: scale * (code - zero point).
+
+    Parameters
+    ----------
+    codes : array of int8 or uint8, [rows, columns]
+    scales : array of float32, [rows]
+    zero_points : array of the codes' type, [rows]
+    """
+
+    codes: np.ndarray
+    scales: np.ndarray
+    zero_points: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and elements in a row."""
+        return self.codes.shape
+
+    def dequantise(self) -> np.ndarray:
+        """The values in float32, [rows, columns]: an exact difference, and one rounding."""
+        values = self.codes.astype(np.float32)
+        values -= self.zero_points[:, None].astype(np.float32)
+        values *= self.scales[:, None]
+        return values

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.blocks import Blocks
+from golden.blocks import Blocks, Rows
 from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.words import counted
@@ -39,7 +39,7 @@ class Checkpoint:
         and ends with ``"<BOS>"``, the token that starts and ends a text.
     name : str
         What reports call the model.
-    blocks : mapping of str to Blocks
+    blocks : mapping of str to Blocks or Rows
         Tensors that are quantised in the file, as they are there; ``tensors`` has their values.
     tokenizer : Tokenizer or None
         The one that the file brings along; ``None`` where the vocabulary tells.
@@ -54,7 +54,7 @@ class Checkpoint:
     tensors: Mapping[str, np.ndarray]
     vocabulary: tuple[str, ...]
     name: str
-    blocks: Mapping[str, Blocks] = field(default_factory=dict)
+    blocks: Mapping[str, Blocks | Rows] = field(default_factory=dict)
     tokenizer: Tokenizer | None = None
 
     def __post_init__(self):

@@ -3,10 +3,12 @@
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 from golden import cache
+from golden.errors import WeftError
 
 UNREACHABLE = re.compile(
     r"No matching distribution|NewConnectionError|ConnectionError|ProxyError|SSLError|"
@@ -17,6 +19,9 @@ UNREACHABLE = re.compile(
 
 MISMATCH = re.compile("DO NOT MATCH THE HASHES|HashMismatch")
 """In pip's output: a file has another hash than it should have."""
+
+LOCK = cache.ROOT / "requirements-models.txt"
+"""Versions and hashes of packages that only some model files need."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -36,3 +41,34 @@ def command() -> list[str | Path]:
         for wheel in (cache.folder() / "pip").rglob("pip-*.whl"):
             return [sys.executable, wheel / "pip"]
     return [sys.executable, "-m", "pip"]
+
+
+def ensure(module: str) -> None:
+    """Install what ``LOCK`` names, with hashes checked, unless a module of it is there.
+
+    Raises
+    ------
+    WeftError
+        If that fails.
+    """
+    if importlib.util.find_spec(module):
+        return
+    print(f"weft: installing {module} and what it needs (once)", file=sys.stderr, flush=True)
+    options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+    whole = [*command(), "install", *options, "-r", LOCK]
+    ran = subprocess.run(whole, env=clean_environment(), capture_output=True, text=True)
+    importlib.invalidate_caches()
+    if ran.returncode or not importlib.util.find_spec(module):
+        said = ran.stdout + ran.stderr
+        raise WeftError(f"the package {module} was not installed: {reason(said)}; run again")
+
+
+def reason(said: str) -> str:
+    """What the output of a package manager that failed means, in a few words."""
+    if MISMATCH.search(said):
+        return "it does not have the known hash"
+    if UNREACHABLE.search(said) or "network" in said or "ENOTFOUND" in said:
+        return "the package index cannot be reached (check the network, or the proxy's settings)"
+    if "No space left" in said or "ENOSPC" in said:
+        return "the disk is full"
+    return (said.strip().splitlines() or ["its manager said nothing"])[-1].strip()

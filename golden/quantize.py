@@ -58,12 +58,12 @@ class Options:
 
 def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
     """The plan of a checkpoint: deterministic in checkpoint and options."""
-    options = options or Options()
+    options, graph = options or Options(), lower(checkpoint)
     c = checkpoint.config
     if options.numbers == "fixed" and (c.position == "rotary" or c.gated):
         problem = "is 'fixed', but rotary positions and gated MLPs need blocks; expected 'block'"
         raise OptionError("numbers", problem)
-    return _Quantizer(lower(checkpoint), options).plan()
+    return _Quantizer(graph, options).plan()
 
 
 class _Quantizer:

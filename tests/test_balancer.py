@@ -42,7 +42,7 @@ def test_lanes_are_powers_of_two(plan, name):
             assert unit.lanes & (unit.lanes - 1) == unit.rows & (unit.rows - 1) == 0
             assert unit.lanes >= 1
             assert unit.rows == unit.lanes or unit.kind == "linear"
-            assert (unit.heads > 0) == (unit.kind == "attention")
+            assert (unit.heads > 0) == (unit.kind in ("attention", "rope"))
             if unit.kind in ("linear", "attention", "norm"):
                 assert unit.lanes <= MAX_LANES
 

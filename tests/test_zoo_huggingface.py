@@ -6,7 +6,6 @@ import pytest
 import safetensors.numpy
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from golden import zoo
 from golden.errors import WeftError
 from golden.reference import forward, sequence_logits
 from golden.tokenizer import WordTokenizer, tokenizer_for
@@ -263,7 +262,6 @@ def test_missing_files(tmp_path):
     assert "No such file or directory" in refusal(folder)
 
 
-def test_the_preset_takes_folders(tmp_path):
+def test_a_file_stands_for_its_folder(tmp_path):
     folder = write(tmp_path / "mine")
-    for path in (folder, folder / "model.safetensors"):
-        assert zoo.load("smollm2", path).name == "mine"
+    assert load(folder / "model.safetensors").name == load(folder).name == "mine"

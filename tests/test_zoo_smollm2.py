@@ -12,8 +12,9 @@ from golden.tokenizer import tokenizer_for
 from golden.zoo import smollm2
 from golden.zoo.fetch import folder
 from golden.zoo.gguf_file import GgufFile
-from tests.gguf_files import GROUPED, dequantised, write
-from tests.llama import random_llama
+from tests.gguf_files import dequantised
+
+pytestmark = pytest.mark.models
 
 PROMPT = "The capital of France is"
 TOKENS = [504, 3575, 282, 4649, 314]
@@ -31,12 +32,6 @@ def top(logits):
     return {int(token): float(logits[token]) for token in np.argsort(-logits)[:5]}
 
 
-def test_another_file_may_take_its_place(tmp_path):
-    path = write(tmp_path / "mine.gguf", random_llama(GROUPED), "Q4_1")
-    assert zoo.load("smollm2", path).name == "mine"
-
-
-@pytest.mark.models
 def test_shape(model):
     c = model.config
     assert (c.n_layer, c.n_head, c.kv_heads, c.d_model, c.d_head) == (30, 9, 3, 576, 64)
@@ -49,7 +44,6 @@ def test_shape(model):
     assert model.digest == "98b838bf4ab4acfeab79ac60703512b3970dd2228021b4cff0a509b52b74a0ea"
 
 
-@pytest.mark.models
 def test_five_most_likely_words(model):
     assert tokenizer_for(model).encode(PROMPT) == TOKENS
     cache = Cache()
@@ -61,7 +55,6 @@ def test_five_most_likely_words(model):
     assert tokenizer_for(model).piece(7042) == " Paris"
 
 
-@pytest.mark.models
 @pytest.mark.parametrize("tensor", ["layer0.norm_mlp", "layer29.attn_wv", "layer11.mlp_gate"])
 def test_other_weights_have_other_logits(model, tensor):
     spoilt = model.tensors[tensor].copy()
@@ -71,14 +64,12 @@ def test_other_weights_have_other_logits(model, tensor):
     assert found != pytest.approx(TOP, abs=TOLERANCE)
 
 
-@pytest.mark.models
 @pytest.mark.parametrize("option", [{"rope_theta": 10000.0}, {"norm_eps": 1e-4}])
 def test_other_options_have_other_logits(model, option):
     other = Checkpoint(replace(model.config, **option), model.tensors, model.vocabulary, "other")
     assert top(sequence_logits(other, TOKENS)[-1]) != pytest.approx(TOP, abs=TOLERANCE)
 
 
-@pytest.mark.models
 def test_the_quantised_tensors_of_the_file(model):
     kinds = [blocks.kind for blocks in model.blocks.values()]
     assert (kinds.count("Q4_1"), kinds.count("Q8_0"), len(kinds)) == (210, 1, 211)
@@ -94,7 +85,6 @@ def test_the_quantised_tensors_of_the_file(model):
         np.testing.assert_array_equal(model.tensors[name][:rows], expected)
 
 
-@pytest.mark.models
 def test_text_round_trips(model):
     tokenizer = tokenizer_for(model)
     for text in (PROMPT, "naïve ✓ 日本 1234\n\n\tdef f(x):", " two  spaces ", ""):
@@ -104,7 +94,6 @@ def test_text_round_trips(model):
     assert (chat[0], chat[-1]) == (tokenizer.start, tokenizer.stop) == (1, 2)
 
 
-@pytest.mark.models
 def test_it_continues_a_text(model):
     cache, tokens = Cache(), list(TOKENS)
     logits = forward(model, tokens, cache)[-1]
@@ -114,7 +103,6 @@ def test_it_continues_a_text(model):
     assert tokenizer_for(model).decode(tokens) == f"{PROMPT} Paris.\n"
 
 
-@pytest.mark.models
 def test_it_has_no_integer_model_yet(model):
     with pytest.raises(WeftError, match="smollm2 has rotary positions, grouped-query attention"):
         quantize(model)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from golden.model import Checkpoint
-from golden.zoo import ailang, llama2c, microgpt, smollm2
+from golden.zoo import ailang, microgpt, smollm2, stories15m
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "microgpt": Preset(microgpt.load, "invents names; 4,192 parameters, trained here"),
     "ailang": Preset(ailang.load, "1,000 made-up words, 4-slot sliding window, random weights"),
-    "stories15m": Preset(llama2c.stories15m, "TinyStories 15M of llama2.c; float model only"),
+    "stories15m": Preset(stories15m.load, "TinyStories 15M of llama2.c; float model only"),
     "smollm2": Preset(smollm2.load, "SmolLM2-135M-Instruct, 134.5 M parameters; float model only"),
 }
 

@@ -145,7 +145,7 @@ def _download(package: Package, into: Path) -> Path:
         status = _run(command, into, env, log, package.size)
     found = [*into.glob("*.whl"), *into.glob("*.tgz")]
     if status or not found:
-        raise WeftError(_complaint(package, _reason(said.read_text(errors="replace"))))
+        raise WeftError(_complaint(package, pip.reason(said.read_text(errors="replace"))))
     return found[0]
 
 
@@ -210,17 +210,6 @@ def _member(archive: Path, name: str):
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(said: str) -> str:
-    """What the output of a package manager means."""
-    if pip.MISMATCH.search(said):
-        return "it does not have the known hash"
-    if pip.UNREACHABLE.search(said) or "network" in said or "ENOTFOUND" in said:
-        return "the package index cannot be reached (check the network, or the proxy's settings)"
-    if "No space left" in said or "ENOSPC" in said:
-        return "the disk is full"
-    return (said.strip().splitlines() or ["its manager said nothing"])[-1].strip()
 
 
 def _complaint(package: Package, reason: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +63,14 @@ def load(path: Path, name: str | None = None) -> Checkpoint:
     path = Path(path)
     folder = path if path.is_dir() else path.parent
     try:
-        options = _json(folder / CONFIG)
+        options = read_json(folder / CONFIG)
         files = _files(folder, None if path.is_dir() else path)
-        places = {tensor: file for file in files for tensor in _header(file)[1]}
-        config = _config(options, places)
+        config = model_config(options, {tensor for file in files for tensor in _header(file)[1]})
         names = {tensor: file_name(tensor) for tensor in config.shapes}
         _check_tensors(config, names, files)
         read = {key: values for file in files for key, values in _read(file, names.values())}
-        tensors = {ours: _ours(config, ours, read.pop(there)) for ours, there in names.items()}
-        vocabulary, tokenizer = _tokenizer(folder / TOKENIZER, options, config.n_vocab)
+        tensors = {ours: _moved(config, ours, read.pop(there)) for ours, there in names.items()}
+        vocabulary, tokenizer = read_tokenizer(folder / TOKENIZER, options, config.n_vocab)
         name = name or folder.resolve().name
         return Checkpoint(config, tensors, vocabulary, name, tokenizer=tokenizer)
     except OSError as error:
@@ -90,7 +90,7 @@ def file_name(tensor: str) -> str:
     return f"{OUTSIDE[tensor]}.weight"
 
 
-def _json(path: Path) -> dict:
+def read_json(path: Path) -> dict:
     """A JSON file that holds an object."""
     if path.stat().st_size > MOST_TEXT:
         raise WeftError(f"{path.name} has {path.stat().st_size:,} bytes; expected a short text")
@@ -107,7 +107,7 @@ def _files(folder: Path, file: Path | None) -> list[Path]:
     """The safetensors files of a model, in order."""
     if file is not None or not (folder / INDEX).is_file():
         return [file or folder / WEIGHTS]
-    shards = _json(folder / INDEX).get("weight_map")
+    shards = read_json(folder / INDEX).get("weight_map")
     names = set(shards.values()) if isinstance(shards, dict) else set()
     if not names or not all(isinstance(n, str) and re.fullmatch(r"[\w-][\w.-]*", n) for n in names):
         raise WeftError(f"{INDEX} names no files beside it as its weight_map")
@@ -127,7 +127,7 @@ def _header(path: Path) -> tuple[int, dict[str, dict]]:
     return 8 + length, {n: e for n, e in entries.items() if not re.fullmatch(COMPUTED, n)}
 
 
-def _config(options: dict, places: dict[str, Path]) -> ModelConfig:
+def model_config(options: dict, places: Collection[str]) -> ModelConfig:
     """The model that ``config.json`` and the names of the tensors describe."""
     _check_options(options)
     n_layer, n_head = _count(options, "num_hidden_layers"), _count(options, "num_attention_heads")
@@ -221,22 +221,26 @@ def _read(path: Path, wanted):
             yield name, float32(entries[name]["dtype"], entries[name]["shape"], data)
 
 
-def _ours(config: ModelConfig, name: str, values: np.ndarray) -> np.ndarray:
-    """A tensor with rows of q and k in the order of ours."""
-    kind = name.partition(".")[2].removesuffix(".bias")
-    if kind in ("attn_wq", "attn_wk"):
-        n_head = config.n_head if kind == "attn_wq" else config.kv_heads
-        halves = values.reshape(n_head, 2, config.d_head // 2, *values.shape[1:])
-        values = np.swapaxes(halves, 1, 2).reshape(values.shape)
-    return frozen(np.require(values, requirements=["C", "O"]))
+def _moved(config: ModelConfig, name: str, values: np.ndarray) -> np.ndarray:
+    """A tensor with its rows in our order."""
+    order = row_order(config, name, len(values))
+    return frozen(values[order] if np.any(np.diff(order) != 1) else values)
 
 
-def _tokenizer(path: Path, options: dict, n_vocab: int):
+def row_order(config: ModelConfig, name: str, rows: int) -> np.ndarray:
+    """Which rows of a tensor in such files are ours, in our order; q and k are not as they were."""
+    order, kind = np.arange(rows), name.partition(".")[2].removesuffix(".bias")
+    if kind not in ("attn_wq", "attn_wk"):
+        return order
+    return order.reshape(-1, 2, config.d_head // 2).swapaxes(1, 2).ravel()
+
+
+def read_tokenizer(path: Path, options: dict, n_vocab: int):
     """Pieces by id and the tokenizer; without a file, tokens are words: their ids."""
     if not path.is_file():
         return numbered(n_vocab), None
     try:
-        library = Tokenizer.from_str(json.dumps(_json(path)))
+        library = Tokenizer.from_str(json.dumps(read_json(path)))
     except WeftError:
         raise
     except Exception as error:  # the library raises nothing more precise

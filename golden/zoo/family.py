@@ -1,0 +1,36 @@
+"""Models of the llama family out of files of any kind: the name tells which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from golden.errors import WeftError
+from golden.model import Checkpoint
+from golden.zoo import gguf, huggingface, llama2c, onnx_int8
+
+READERS: dict[str, Callable[[Path], Checkpoint]] = {
+    ".gguf": gguf.load,
+    ".bin": llama2c.load,
+    ".safetensors": huggingface.load,
+    ".onnx": onnx_int8.load,
+}
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a model from a file, by the end of its name, or from a folder of Hugging Face's.
+
+    Raises
+    ------
+    WeftError
+        If the name ends otherwise, or the file holds no model of the family.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return huggingface.load(path)
+    if path.suffix not in READERS:
+        raise WeftError(
+            f"the checkpoint {path} is of an unknown kind; expected a file that ends in "
+            f"{', '.join(READERS)}, or a folder with {huggingface.CONFIG}"
+        )
+    return READERS[path.suffix](path)
