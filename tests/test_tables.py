@@ -57,8 +57,8 @@ EXACT = {
     "root24": (root(24), 0.63),
     "root48": (root(48), 0.64),
     "root576": (root(576), 0.65),
-    "sine": (lambda x: np.sin(np.pi / 2 * (x + 0.5) / 2**16) * 2**15, 1.0),
-    "sigmoid": (lambda x: 2**15 / (1 + np.exp(-x / 2**12)), 1.0),
+    "sine": (lambda x: np.sin(np.pi / 2 * (x + 0.5) / 2**16) * 2**15, 0.70),
+    "sigmoid": (lambda x: 2**15 / (1 + np.exp(-x / 2**12)), 0.70),
 }
 
 
