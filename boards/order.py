@@ -25,7 +25,7 @@ class Wanted:
 
     model: str
     checkpoint: Path | None
-    numbers: str
+    numbers: str | None
     schedule: str | None
     multipliers: int | None
     lanes: int | None

@@ -8,6 +8,10 @@ from golden.graph import Graph, run
 
 SEED = 7
 SEQUENCES = 32
+FEW_SEQUENCES = 4
+LARGE = 1_000_000
+"""Parameters from which a model is calibrated on FEW_SEQUENCES, to have done with it in seconds."""
+
 LENGTH = 32
 HEADROOM = 2.0
 """Formats hold this many times the largest magnitude seen.  What is larger saturates, and reports
@@ -17,15 +21,16 @@ Peaks = dict[tuple[int, str], float]
 
 
 def sequences(graph: Graph) -> np.ndarray:
-    """Tokens [2 * SEQUENCES, T] to calibrate on: half of them uniform, half sampled from the model.
+    """Tokens [B, T] to calibrate on: half of them uniform, half sampled from the model.
 
-    Sampled sequences start with the last token of the vocabulary (BOS in models of characters).
+    B is twice SEQUENCES, or FEW_SEQUENCES of a LARGE model.  Sampled sequences start with the last token of the vocabulary (BOS in models of characters).
     """
     rng = np.random.Generator(np.random.PCG64(SEED))
     vocab = graph.config.n_vocab
     length = min(LENGTH, graph.config.n_ctx or LENGTH)
-    uniform = rng.integers(0, vocab, (SEQUENCES, length))
-    sampled = continued(graph, np.full((SEQUENCES, 1), vocab - 1), length, rng)
+    count = FEW_SEQUENCES if graph.config.parameters >= LARGE else SEQUENCES
+    uniform = rng.integers(0, vocab, (count, length))
+    sampled = continued(graph, np.full((count, 1), vocab - 1), length, rng)
     return np.concatenate([uniform, sampled])
 
 

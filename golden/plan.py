@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from golden.numbers import Block
 from golden.stage import Stage, stage_macs
 
 
@@ -57,6 +58,12 @@ class Plan:
         shapes = {json.dumps(layer.signature()) for layer in self.layers}
         if len(shapes) != 1:
             raise ValueError("the layers of a plan must have one signature")
+
+    @property
+    def numbers(self) -> str:
+        """The kind of its activations (golden.quantize.NUMBERS)."""
+        forms = (value for _, stage in self.stages() for value in vars(stage).values())
+        return "block" if any(isinstance(form, Block) for form in forms) else "fixed"
 
     @property
     def template(self) -> Section:

@@ -7,7 +7,7 @@ vectors between stages an exponent of their own, and keeps the residual stream i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,13 +42,13 @@ STREAM_BITS = {"fixed": MANTISSA_BITS, "block": 32}
 
 @dataclass(frozen=True)
 class Options:
-    """How to quantise: the kind of number and the width of weights."""
+    """How to quantise: the kind of number (None: as the model needs) and the width of weights."""
 
-    numbers: str = "fixed"
+    numbers: str | None = None
     weight_bits: int = WEIGHT_BITS
 
     def __post_init__(self):
-        if self.numbers not in NUMBERS:
+        if self.numbers not in (None, *NUMBERS):
             known = ", ".join(NUMBERS)
             raise OptionError("numbers", f"is {self.numbers!r}; expected one of {known}")
         if not isinstance(self.weight_bits, int) or not 2 <= self.weight_bits <= MANTISSA_BITS:
@@ -60,10 +60,12 @@ def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
     """The plan of a checkpoint: deterministic in checkpoint and options."""
     options, graph = options or Options(), lower(checkpoint)
     c = checkpoint.config
-    if options.numbers == "fixed" and (c.position == "rotary" or c.gated):
+    blocks = c.position == "rotary" or c.gated
+    if options.numbers == "fixed" and blocks:
         problem = "is 'fixed', but rotary positions and gated MLPs need blocks; expected 'block'"
         raise OptionError("numbers", problem)
-    return _Quantizer(graph, options).plan()
+    usual = "block" if blocks else "fixed"
+    return _Quantizer(graph, replace(options, numbers=options.numbers or usual)).plan()
 
 
 class _Quantizer:

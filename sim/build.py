@@ -33,7 +33,7 @@ class Target:
 
     model: str = "microgpt"
     checkpoint: Path | None = None
-    numbers: str = "fixed"
+    numbers: str | None = None
     schedule: str = "folded"
     multipliers: int = DEFAULT_MULTIPLIERS
     lanes: int | None = None

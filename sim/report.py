@@ -77,7 +77,7 @@ def _identity(
             "streams": design.schedule.streams,
             "schedule": design.schedule.name,
             "weights": design.schedule.weights,
-            "numbers": target.numbers,
+            "numbers": design.plan.numbers,
             "lanes": target.lanes,
             "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
             "names": len(requests),

@@ -56,18 +56,18 @@ def test_busy_cycles_come_from_a_report_that_fits(capsys, report):
     ],
 )  # fmt: skip
 def test_a_report_of_another_design_is_not_used(report, plan, option, value):
-    assert fitting_cycles(report, plan, make_schedule(plan), "fixed") == BUSY
+    assert fitting_cycles(report, plan, make_schedule(plan)) == BUSY
     content = json.loads(report.read_text())
     (content if option in content else content["options"])[option] = value
     report.write_text(json.dumps(content))
-    assert fitting_cycles(report, plan, make_schedule(plan), "fixed") == {}
+    assert fitting_cycles(report, plan, make_schedule(plan)) == {}
     assert read_report(report)[1] == BUSY
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b'{"options": 1}', b"\xff"])
 def test_a_damaged_report_matters_only_if_it_was_asked_for(report, plan, content):
     report.write_bytes(content)
-    assert fitting_cycles(report, plan, make_schedule(plan), "fixed") == {}
+    assert fitting_cycles(report, plan, make_schedule(plan)) == {}
     with pytest.raises(WeftError, match="is no report of a simulation"):
         read_report(report)
 

@@ -42,7 +42,7 @@ def bitstream(
     board: Annotated[str, checked.choice(of=BOARDS, help="Where it goes.")] = "arty",
     model: options.Model = options.MODEL,
     checkpoint: options.CheckpointFile = None,
-    numbers: options.Numbers = "fixed",
+    numbers: options.Numbers = None,
     multipliers: Multipliers = None,
     lanes: Lanes = None,
     schedule: Schedule = None,

@@ -34,7 +34,7 @@ def gatesim(
     board: Annotated[str, checked.choice(of=BOARDS, help="Whose netlist.")] = "arty",
     model: options.Model = options.MODEL,
     checkpoint: options.CheckpointFile = None,
-    numbers: options.Numbers = "fixed",
+    numbers: options.Numbers = None,
     multipliers: Multipliers = None,
     schedule: Schedule = None,
     lanes: Lanes = None,

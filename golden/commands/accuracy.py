@@ -28,7 +28,7 @@ NAMES, MOST = 1000, 100_000
 def accuracy(
     model: options.Model = options.MODEL,
     checkpoint_file: options.CheckpointFile = None,
-    numbers: options.Numbers = "fixed",
+    numbers: options.Numbers = None,
     weight_bits: options.WeightBits = WEIGHT_BITS,
     names: Annotated[int, checked.whole(least=1, most=MOST, help="Texts, at most.")] = NAMES,
     data_file: Annotated[
@@ -55,7 +55,7 @@ def accuracy(
         "model": model,
         "checkpoint_digest": checkpoint.digest,
         "plan_digest": plan.digest(),
-        "numbers": numbers,
+        "numbers": plan.numbers,
         "weight_bits": weight_bits,
         "texts": origin,
         **result.to_dict(),

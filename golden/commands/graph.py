@@ -27,7 +27,7 @@ def graph(
     schedule: options.Schedule = "folded",
     multipliers: options.Multipliers = DEFAULT_MULTIPLIERS,
     streams: options.Streams = 1,
-    numbers: options.Numbers = "fixed",
+    numbers: options.Numbers = None,
     weight_bits: options.WeightBits = WEIGHT_BITS,
     report: Annotated[
         Path | None,
@@ -55,7 +55,7 @@ def graph(
         _, seen = read_report(report)
     else:
         usual = Path("build/sim") / model / "report.json"
-        seen = fitting_cycles(usual, plan, chosen, numbers)
+        seen = fitting_cycles(usual, plan, chosen)
     pictures = _pictures(plan, chosen, seen)
     _write_all({files[form]: content for form, content in pictures.items()})
     for file in files.values():
@@ -83,7 +83,7 @@ def read_report(path: Path) -> tuple[dict, dict[str, Work]]:
         ) from None
 
 
-def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> dict[str, Work]:
+def fitting_cycles(path: Path, plan: Plan, schedule: Schedule) -> dict[str, Work]:
     """What a simulation says by stage if ``path`` is a report of this very design; else none."""
     try:
         design, seen = read_report(path)
@@ -91,7 +91,7 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule, numbers: str) -> 
         return {}  # nobody asked for it
     expected = {
         "plan_digest": plan.digest(),
-        "numbers": numbers,
+        "numbers": plan.numbers,
         "schedule": schedule.name,
         "multipliers": schedule.multipliers,
         "lanes": None,

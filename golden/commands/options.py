@@ -20,7 +20,10 @@ Model = Annotated[str, checked.choice(of=PRESETS, help="Preset.")]
 CheckpointFile = Annotated[
     Path | None, checked.file("--checkpoint", help="Weights; the preset's own if none.")
 ]
-Numbers = Annotated[str, checked.choice(of=NUMBERS, help="Activations; block: ReLU only.")]
+Numbers = Annotated[
+    str | None,
+    checked.choice(of=NUMBERS, help="Activations; fixed, or block where the model needs it."),
+]
 WeightBits = Annotated[int, checked.whole(least=2, most=MANTISSA_BITS, help="Width of a weight.")]
 Schedule = Annotated[str, checked.choice(of=SCHEDULES, help="One layer datapath, or one a layer.")]
 Multipliers = Annotated[
