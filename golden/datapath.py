@@ -17,7 +17,12 @@ from golden.stage import Activation, Attention, Embed, Linear, Stage
 from golden.words import counted
 
 GENERATOR = "generator"
-TABLES = {"norm": "root table", "sample": "Threefry noise"}
+TABLES = {
+    "gate": "sigmoid table",
+    "norm": "root table",
+    "rope": "sine table",
+    "sample": "Threefry noise",
+}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
+from golden.errors import WeftError
 from golden.model import Checkpoint
 from golden.plan import Plan
 from golden.quantize import Options, quantize
@@ -78,12 +79,40 @@ def quantised(target: Target) -> tuple[Checkpoint, Plan]:
     return checkpoint, quantize(checkpoint, Options(target.numbers))
 
 
+MOST_BITS = 1 << 26
+"""Bits of weights that a core may keep: more than any chip has, and as much as can be simulated."""
+
+
 def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
-    """The design of what :func:`quantised` gave."""
+    """The design of what :func:`quantised` gave.
+
+    Raises
+    ------
+    WeftError
+        If the weights take more than MOST_BITS, or make_schedule refuses.
+    """
+    bits = weight_bits(plan)
+    if bits > MOST_BITS:
+        raise WeftError(
+            f"the weights of {plan.name} take {bits / 1e6:,.0f} Mbit, and a core keeps them on the "
+            f"chip; expected at most {MOST_BITS / 1e6:,.0f} Mbit: choose a smaller model"
+        )
     schedule = make_schedule(
         plan, target.schedule, target.multipliers, target.streams, target.weights, target.lanes
     )
     return Design(checkpoint, plan, schedule, memory_image(plan, schedule))
+
+
+def weight_bits(plan: Plan) -> int:
+    """Bits of all weights and embeddings without padding."""
+    total = 0
+    for _, stage in plan.stages():
+        if stage.kind == "linear":
+            total += stage.weights.size * stage.weight_bits
+        elif stage.kind == "embed":
+            positions = 0 if stage.positions is None else stage.positions.size
+            total += (stage.tokens.size + positions) * stage.format.width
+    return total
 
 
 def make_design(target: Target) -> Design:

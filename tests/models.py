@@ -29,7 +29,7 @@ def design(source: Checkpoint | ModelConfig, name="folded", multipliers=4, **opt
 
     ``options``: numbers, seed (of the weights), scale (of the weights), streams, weights, lanes.
     """
-    numbers = options.pop("numbers", "fixed")
+    numbers = options.pop("numbers", None)
     seed, scale = options.pop("seed", 0), options.pop("scale", 1.0)
     if isinstance(source, ModelConfig):
         source = random_checkpoint(source, seed, scale)

@@ -7,10 +7,13 @@ import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 
+from golden.errors import WeftError
 from golden.model import ModelConfig
+from golden.quantize import Options, quantize
 from hdl.memory import Memories
-from sim.build import Target, make_design
+from sim.build import MOST_BITS, Target, make_design, scheduled, weight_bits
 from tests.models import design, microgpt
+from tests.random_models import LLAMA, random_checkpoint
 
 SMALL = ModelConfig(n_layer=2, n_head=2, d_model=4, d_ff=6, n_vocab=5, n_ctx=4)
 DESIGNS = {
@@ -20,6 +23,8 @@ DESIGNS = {
     "gelu": lambda: design(replace(SMALL, activation="gelu"), multipliers=5),
     "window": lambda: design(replace(SMALL, n_ctx=None, position="none", window=3)),
     "blocks": lambda: design(SMALL, numbers="block"),
+    "llama": lambda: design(LLAMA["llama"], multipliers=8),
+    "llama, pipelined": lambda: design(LLAMA["llama"], "pipelined", 64),
     "blocks, pipelined": lambda: design(SMALL, "pipelined", 24, numbers="block"),
 }
 
@@ -98,3 +103,14 @@ def test_targets_are_found_by_name():
     assert made.schedule.streams == 2
     assert max(unit.lanes for unit in made.schedule.units) <= 4
     assert made.key() != make_design(Target()).key() == microgpt().key()
+
+
+def test_weights_that_no_chip_holds_are_refused():
+    large = replace(SMALL, d_model=1024, n_head=1, d_ff=1024, n_vocab=2)
+    checkpoint = random_checkpoint(large)
+    plan = quantize(checkpoint, Options("block"))
+    assert weight_bits(plan) > MOST_BITS
+    with pytest.raises(
+        WeftError, match=r"the weights of random take 101 Mbit; expected at most 67"
+    ):
+        scheduled(Target(), checkpoint, plan)

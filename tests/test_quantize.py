@@ -215,6 +215,12 @@ def test_gelu_needs_static_formats():
         plan_of("gelu", "block")
 
 
+def test_the_kind_of_number_that_a_model_needs():
+    assert quantize(random_checkpoint(BASE)).numbers == "fixed"
+    assert quantize(random_checkpoint(LLAMA["gains"])).numbers == "fixed"
+    assert quantize(random_checkpoint(LLAMA["gated"])).numbers == "block"
+
+
 @pytest.mark.parametrize("name", ["rotary positions", "gated", "llama"])
 def test_rotary_positions_and_gates_need_blocks(name):
     with pytest.raises(WeftError, match="numbers is 'fixed', but rotary positions and gated MLPs"):

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from golden.generate import generate
 from sim.__main__ import app
-from sim.build import Target, make_design
+from sim.build import Target, make_design, weight_bits
 from sim.results import QUICK, anchors, figures
 from sim.results import correctness as sides
 from sim.results.document import document
-from sim.results.hardware import cache_bits, full_contexts, packed_weight_bits
+from sim.results.hardware import cache_bits, full_contexts
 from sim.results.markdown import bits, count, filled, rounded, signed, table
 from sim.results.scaling import PeakMemory, children, linear_fit, peak_of
 from sim.results.software import cores, cpu_model, measure, rate, working_set
@@ -131,7 +131,7 @@ def test_memory_is_counted_from_shapes():
     design = make_design(Target())
     embeddings = (27 + 16) * 16
     linears = 4192 - embeddings
-    assert packed_weight_bits(design) == linears * 8 + embeddings * 16
+    assert weight_bits(design.plan) == linears * 8 + embeddings * 16
     assert cache_bits(design) == 2 * 16 * 16 * 16
 
 

@@ -28,8 +28,8 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     "microgpt": Preset(microgpt.load, "invents names; 4,192 parameters, trained here"),
     "ailang": Preset(ailang.load, "1,000 made-up words, 4-slot sliding window, random weights"),
-    "stories15m": Preset(stories15m.load, "TinyStories 15M of llama2.c; float model only"),
-    "smollm2": Preset(smollm2.load, "SmolLM2-135M-Instruct, 134.5 M parameters; float model only"),
+    "stories15m": Preset(stories15m.load, "TinyStories 15M of llama2.c, 15.2 M parameters"),
+    "smollm2": Preset(smollm2.load, "SmolLM2-135M-Instruct, 134.5 M parameters"),
 }
 
 

@@ -12,7 +12,7 @@ from golden.numbers import EXPONENT_BITS, MANTISSA_BITS, Block
 from golden.schedule import sections
 from golden.stage import Attention, stage_macs
 from sim import bench
-from sim.build import BUILD, Design, Target, build, make_design
+from sim.build import BUILD, Design, Target, build, make_design, weight_bits
 from sim.compare import ACCEPT
 from sim.engines import Simulation
 from sim.report import make_report, multipliers
@@ -133,20 +133,8 @@ def memory_bits(design: Design, simulation: Simulation) -> dict[str, int]:
             bits[kind] += width * depth
     return bits | {
         "cache": cache_bits(design),
-        "packed_weights": packed_weight_bits(design),
+        "packed_weights": weight_bits(design.plan),
     }
-
-
-def packed_weight_bits(design: Design) -> int:
-    """Bits of all weights and embeddings without padding."""
-    total = 0
-    for _, stage in design.plan.stages():
-        if stage.kind == "linear":
-            total += stage.weights.size * stage.weight_bits
-        elif stage.kind == "embed":
-            positions = 0 if stage.positions is None else stage.positions.size
-            total += (stage.tokens.size + positions) * stage.format.width
-    return total
 
 
 def cache_bits(design: Design) -> int:
