@@ -23,7 +23,8 @@ Peaks = dict[tuple[int, str], float]
 def sequences(graph: Graph) -> np.ndarray:
     """Tokens [B, T] to calibrate on: half of them uniform, half sampled from the model.
 
-    B is twice SEQUENCES, or FEW_SEQUENCES of a LARGE model.  Sampled sequences start with the last token of the vocabulary (BOS in models of characters).
+    B is twice SEQUENCES, or FEW_SEQUENCES of a LARGE model.  Sampled sequences start with the last
+    token of the vocabulary (BOS in models of characters).
     """
     rng = np.random.Generator(np.random.PCG64(SEED))
     vocab = graph.config.n_vocab

@@ -110,7 +110,5 @@ def test_weights_that_no_chip_holds_are_refused():
     checkpoint = random_checkpoint(large)
     plan = quantize(checkpoint, Options("block"))
     assert weight_bits(plan) > MOST_BITS
-    with pytest.raises(
-        WeftError, match=r"the weights of random take 101 Mbit; expected at most 67"
-    ):
+    with pytest.raises(WeftError, match=r"of random take \d+ Mbit, .* expected at most 67 Mbit"):
         scheduled(Target(), checkpoint, plan)
