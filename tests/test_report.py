@@ -16,5 +16,6 @@ def test_the_version_is_that_of_the_project():
 
 @pytest.mark.parametrize("folder", ["golden", "hdl", "sim", "boards"])
 def test_it_is_said_once(folder):
-    files = [file for file in (ROOT / folder).rglob("*.py") if VERSION in file.read_text()]
+    said = f'= "{VERSION}"'  # packages that are fetched have versions of their own
+    files = [file for file in (ROOT / folder).rglob("*.py") if said in file.read_text()]
     assert files == []

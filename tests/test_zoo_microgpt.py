@@ -57,7 +57,7 @@ def test_metadata_tells_the_rest(tmp_path):
     n_head=st.integers(1, 3),
     d_head=st.integers(1, 4),
     d_ff=st.integers(1, 9),
-    vocab=st.sets(st.characters(), min_size=1, max_size=6),
+    vocab=st.sets(st.characters(codec="utf-8"), min_size=1, max_size=6),
     n_ctx=st.integers(1, 4),
     activation=st.sampled_from(["relu", "gelu"]),
 )
