@@ -6,7 +6,7 @@ JOBS ?= auto
 
 # Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed. Behind the # stands what
 # `make help` says.
-option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (float model only); default microgpt
+option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (or models like them from files); default microgpt
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
 option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none

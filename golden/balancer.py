@@ -81,6 +81,7 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
     physical = list(sections(plan, 1))
     turned = any(isinstance(stage, Rope) for _, section in physical for stage in section)
     _check("folded", multipliers, streams, least=ROPE_LEAST if turned else 2)
+    _check_lanes(turned, widest)
     widest = widest or folded_lanes(multipliers)
     linears = [s for _, section in physical for s in section if isinstance(s, Linear)]
     lanes, rows = linear_shape(linears, multipliers, widest)
@@ -136,6 +137,7 @@ def pipelined(
     physical = list(sections(plan, len(plan.layers)))
     stages = {(name, stage.name): stage for name, section in physical for stage in section}
     share = {key: _least(stage) for key, stage in stages.items()}
+    _check_lanes(any(isinstance(stage, Rope) for stage in stages.values()), widest)
     _check("pipelined", multipliers, streams, least=sum(share.values()))
     while True:
         grown = _grow(stages, share, multipliers, widest)
@@ -257,6 +259,11 @@ def _check(name: str, multipliers: int, streams: int, least: int) -> None:
         raise OptionError("multipliers", problem)
     if streams < 1:
         raise OptionError("streams", f"is {streams}; expected at least 1")
+
+
+def _check_lanes(turned: bool, widest: int | None) -> None:
+    if turned and widest == 1:
+        raise OptionError("lanes", "is 1; rotary positions turn pairs: expected at least 2")
 
 
 DEFAULT_MULTIPLIERS = 64

@@ -33,14 +33,28 @@ class BytePairTokenizer:
         The token with which the model ends its text.
     prefix : str
         What the library puts before every text; :meth:`decode` takes it away.
+    unused : int
+        Ids below it that the library does not know are tokens without a text.
     """
 
-    def __init__(self, library: Tokenizer, start: int, stop: int | None, prefix: str = ""):
+    def __init__(
+        self, library: Tokenizer, start: int, stop: int | None, prefix: str = "", unused: int = 0
+    ):
         self.start, self.stop = start, stop
+        self._known = set(library.get_vocab(with_added_tokens=True).values())
+        self._count = max(unused, max(self._known, default=-1) + 1)
         self._library, self._prefix = library, prefix
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text; names of special tokens in it become these tokens."""
+        """Ids of a text; names of special tokens in it become these tokens.
+
+        Raises
+        ------
+        WeftError
+            If the text cannot be written in UTF-8.
+        """
+        if any(0xD800 <= ord(character) < 0xE000 for character in text):
+            raise WeftError(f"the text {text!r} is not UTF-8; expected whole characters")
         return self._library.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -55,12 +69,13 @@ class BytePairTokenizer:
         return self._text([token, token]).removeprefix(self._text([token]))
 
     def _text(self, ids: Iterable[int]) -> str:
-        return self._library.decode(list(map(self._check, ids)), skip_special_tokens=False)
+        known = [token for token in map(self._check, ids) if token in self._known]
+        return self._library.decode(known, skip_special_tokens=False)
 
     def _check(self, token: int) -> int:
-        count = self._library.get_vocab_size()
-        if not 0 <= token < count:
-            raise WeftError(f"token {token} is not in the vocabulary; expected 0 to {count - 1}")
+        if not 0 <= token < self._count:
+            expected = f"expected 0 to {self._count - 1}"
+            raise WeftError(f"token {token} is not in the vocabulary; {expected}")
         return int(token)
 
 

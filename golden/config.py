@@ -14,6 +14,9 @@ ACTIVATIONS = ("relu", "gelu", "silu")
 LINEARS = ("attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_gate", "mlp_fc1", "mlp_fc2")
 """The linear layers that may have a bias."""
 
+MOST_POSITIONS = 1 << 32
+"""A position has 32 bits at the most."""
+
 LATER = ("n_kv_head", "rope_theta", "gated", "norm_gain", "tied_head", "biases")
 """Options that came after the first checkpoints: at their defaults they do not show in a digest."""
 
@@ -119,10 +122,14 @@ class ModelConfig:
         self._check_choice("activation", ACTIVATIONS)
         for name in ("norm_embedding", "norm_head", "gated", "norm_gain", "tied_head"):
             self._check_choice(name, (True, False))
+        if self.n_ctx is not None and self.n_ctx > MOST_POSITIONS:
+            raise WeftError(f"n_ctx is {self.n_ctx:,}; expected at most {MOST_POSITIONS:,}")
         for name in ("norm_eps", "rope_theta"):
             value = getattr(self, name)
             if not (isinstance(value, float) and 0 < value < math.inf):
                 raise WeftError(f"{name} is {value!r}; expected a positive number")
+        if self.rope_theta < 1:
+            raise WeftError(f"rope_theta is {self.rope_theta!r}; expected at least 1")
         expected = tuple(name for name in self.linears if name in self.biases)
         if self.biases != expected:
             raise WeftError(

@@ -23,6 +23,8 @@ COLOURS = {
     "linear": "#2563eb",
     "attention": "#7c3aed",
     "activation": "#ea580c",
+    "rope": "#b91c1c",
+    "gate": "#c2410c",
     "residual": "#64748b",
     "convert": "#a16207",
     "sample": "#db2777",

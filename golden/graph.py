@@ -82,6 +82,7 @@ def _check_expressible(checkpoint: Checkpoint) -> None:
     c = checkpoint.config
     beyond = {
         f"a gated MLP with {c.activation}": c.gated and c.activation != "silu",
+        "GELU beside rotary positions": c.activation == "gelu" and c.position == "rotary",
         "SiLU without a gate": c.activation == "silu" and not c.gated,
         "gains in the norm after its embedding": c.norm_gain and c.norm_embedding,
         "biases": bool(c.biases),

@@ -112,7 +112,8 @@ class Rotation(wiring.Component):
         rows, places = self._shape
         held, valid = Signal.like(self.position), Signal()
         row, place = Signal(range(rows)), Signal(range(places))
-        phase, turn, left = Signal(PHASE_BITS), Signal(PHASE_BITS), Signal.like(self.position)
+        phase, turn = Signal(PHASE_BITS), Signal(PHASE_BITS)
+        left = Signal(max(len(held), 1))  # without positions nothing turns
         cosine, store, wait = Signal(), Signal(), Signal(range(mac.LATENCY))
         m.submodules.turns = turns = self._turns
         m.d.comb += [

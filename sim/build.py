@@ -80,7 +80,7 @@ def quantised(target: Target) -> tuple[Checkpoint, Plan]:
 
 
 MOST_BITS = 1 << 26
-"""Bits of weights that a core may keep: more than any chip has, and as much as can be simulated."""
+"""Bits of weights, or of a cache, that a core may keep: more than any chip here has."""
 
 
 def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
@@ -91,23 +91,33 @@ def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
     WeftError
         If the weights take more than MOST_BITS, or make_schedule refuses.
     """
-    bits = weight_bits(plan)
-    if bits > MOST_BITS:
-        raise WeftError(
-            f"the weights of {plan.name} take {bits / 1e6:,.0f} Mbit, and a core keeps them on the "
-            f"chip; expected at most {MOST_BITS / 1e6:,.0f} Mbit: choose a smaller model"
-        )
+    _check_bits(plan, "weights", weight_bits(plan, streamed=target.weights == "stream"))
+    _check_bits(plan, "cached keys and values", target.streams * cache_bits(plan))
     schedule = make_schedule(
         plan, target.schedule, target.multipliers, target.streams, target.weights, target.lanes
     )
     return Design(checkpoint, plan, schedule, memory_image(plan, schedule))
 
 
-def weight_bits(plan: Plan) -> int:
-    """Bits of all weights and embeddings without padding."""
+def _check_bits(plan: Plan, what: str, bits: int) -> None:
+    if bits > MOST_BITS:
+        raise WeftError(
+            f"the {what} of {plan.name} take {bits / 1e6:,.0f} Mbit, and a core keeps them on the "
+            f"chip; expected at most {MOST_BITS / 1e6:,.0f} Mbit: choose a smaller model"
+        )
+
+
+def cache_bits(plan: Plan) -> int:
+    """Bits of the keys and values of a sequence, over all layers."""
+    stages = [stage for _, stage in plan.stages() if stage.kind == "attention"]
+    return sum(2 * s.slots * s.output_size * s.key.width for s in stages)
+
+
+def weight_bits(plan: Plan, streamed: bool = False) -> int:
+    """Bits of all weights and embeddings without padding; ``streamed``: of the embeddings alone."""
     total = 0
     for _, stage in plan.stages():
-        if stage.kind == "linear":
+        if stage.kind == "linear" and not streamed:
             total += stage.weights.size * stage.weight_bits
         elif stage.kind == "embed":
             positions = 0 if stage.positions is None else stage.positions.size

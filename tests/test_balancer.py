@@ -47,6 +47,12 @@ def test_lanes_are_powers_of_two(plan, name):
                 assert unit.lanes <= MAX_LANES
 
 
+@schedules
+def test_rotary_positions_need_two_lanes(name):
+    with pytest.raises(WeftError, match="lanes is 1; rotary positions turn pairs"):
+        make_schedule(PLANS["llama", "block"], name, 64, lanes=1)
+
+
 @everywhere
 def test_more_multipliers_are_never_slower(plan):
     def slowest(multipliers):

@@ -105,6 +105,17 @@ def test_targets_are_found_by_name():
     assert made.key() != make_design(Target()).key() == microgpt().key()
 
 
+def test_a_cache_that_no_chip_holds_is_refused():
+    checkpoint = random_checkpoint(replace(LLAMA["llama"], n_ctx=1 << 31))
+    with pytest.raises(WeftError, match=r"the cached keys and values of random take .* Mbit, and"):
+        scheduled(Target(), checkpoint, quantize(checkpoint))
+
+
+def test_streamed_weights_may_be_large():
+    plan = quantize(random_checkpoint(SMALL))
+    assert 0 < weight_bits(plan, streamed=True) < weight_bits(plan)
+
+
 def test_weights_that_no_chip_holds_are_refused():
     large = replace(SMALL, d_model=1024, n_head=1, d_ff=1024, n_vocab=2)
     checkpoint = random_checkpoint(large)

@@ -66,7 +66,19 @@ SHAPES = {
             norm_embedding=False,
             norm_head=True,
         ),
-        {"numbers": "block", "multipliers": 16},
+        {"multipliers": 16},
+    ),
+    "llama, several sequences": (
+        replace(
+            BASE,
+            n_layer=2,
+            position="rotary",
+            gated=True,
+            activation="silu",
+            norm_head=True,
+            norm_embedding=False,
+        ),
+        {"multipliers": 8, "streams": 3},
     ),
     "llama, pipelined": (  # positions without end
         replace(
@@ -105,6 +117,7 @@ SLOW = (
     "gelu, pipelined",
     "blocks, pipelined",
     "norm before the head only",
+    "llama, several sequences",
     "serial, more sums than slots",
 )
 

@@ -11,16 +11,18 @@ from golden.diagram import CARD, columns, make_diagram
 from golden.draw import draw, paint
 from golden.quantize import Options, quantize
 from golden.schedule import SCHEDULES
-from tests.random_models import CONFIGS, random_checkpoint
+from tests.random_models import CONFIGS, LLAMA, random_checkpoint
 
 MODELS = {
     "fixed": quantize(random_checkpoint(CONFIGS["microgpt"])),
     "block": quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
     "window": quantize(random_checkpoint(CONFIGS["window"])),
+    "llama": quantize(random_checkpoint(LLAMA["llama"])),
     "head": quantize(random_checkpoint(CONFIGS["head norm only"])),
 }
 CASES = [(model, schedule) for model in MODELS for schedule in SCHEDULES]
 CASES.remove(("block", "serial"))  # which knows static formats only
+CASES.remove(("llama", "serial"))
 pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
 
 

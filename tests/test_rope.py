@@ -1,5 +1,7 @@
 """hdl/units/rope.py and hdl/rotation.py against golden/stages/rope.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,17 @@ def test_the_order_of_an_attention_of_other_lanes(padded):
 @pytest.mark.parametrize("lanes", [2, 8])
 def test_stalls_and_a_contended_array(lanes, greed):
     run(stage(3, 4), lanes, idle=0.4, greed=greed, seed=lanes)
+
+
+def test_a_context_of_one():
+    s, order = stage(2, 4), order_of(stage(2, 4), 4)
+    tags = replace(TAGS, position=0)
+    image = rope.image("r", [[s]], 4, [order])
+    unit = rope.Rope("r", [s], 1, 4, tags, Memories(image), [order])
+    (x,) = vectors(s.output_size, 1)
+    got, *_ = drive(unit, {"i": [scattered(x, order)]}, [{}], 4, len(order.rows), BFP)
+    want = scattered(execute(s, Context(0, 0), x), order)
+    assert got[0].mantissa.tolist() == want.mantissa.tolist()
 
 
 def test_every_position():

@@ -194,9 +194,13 @@ def tensor(name, change):
 BAD = [
     (option(model_type="gpt2"), "config.json: model_type is 'gpt2'; expected 'llama'"),
     (option(hidden_act="gelu"), "config.json: hidden_act is 'gelu'; expected 'silu'"),
-    (option(rope_scaling={"rope_type": "llama3"}), "rotary scaling is 'llama3'; expected 'def"),
-    (option(rope_scaling=[1]), "rotary scaling is [1]; expected"),
-    (option(rope_parameters={"rope_type": "yarn"}), "rotary scaling is 'yarn'"),
+    (
+        option(rope_scaling={"rope_type": "llama3"}),
+        "the type of rope_scaling is 'llama3'; expected 'def",
+    ),
+    (option(rope_scaling=[1]), "rope_scaling is [1]; expected an object"),
+    (option(rope_parameters={"rope_type": "yarn"}), "type of rope_parameters is 'yarn'"),
+    (option(rope_scaling={"factor": 8}), "the factor of rope_scaling is 8; expected 1"),
     (option(head_dim=8), "config.json: head_dim is 8; expected 6"),
     (option(num_attention_heads=0), "num_attention_heads is 0; expected a whole number of at l"),
     (option(num_hidden_layers=1 << 40), "num_hidden_layers is 1,099,511,627,776; it has 20 ten"),

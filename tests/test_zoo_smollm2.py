@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from golden import zoo
-from golden.errors import WeftError
 from golden.model import Checkpoint
-from golden.quantize import quantize
 from golden.reference import Cache, forward, sequence_logits, step
 from golden.tokenizer import tokenizer_for
 from golden.zoo import smollm2
@@ -101,8 +99,3 @@ def test_it_continues_a_text(model):
         tokens.append(int(logits.argmax()))
         logits = step(model, tokens[-1], cache)
     assert tokenizer_for(model).decode(tokens) == f"{PROMPT} Paris.\n"
-
-
-def test_it_has_no_integer_model_yet(model):
-    with pytest.raises(WeftError, match="smollm2 has rotary positions, grouped-query attention"):
-        quantize(model)

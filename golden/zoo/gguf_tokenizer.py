@@ -57,7 +57,7 @@ def _merges(metadata: dict) -> list[tuple[str, str]]:
 
 def _numbers(metadata: dict, name: str, count: int) -> list:
     found = metadata.get(KEY + name)
-    if not isinstance(found, list) or len(found) != count or isinstance(found[0], str):
+    if not isinstance(found, list) or len(found) != count or isinstance((*found, "")[0], str):
         raise WeftError(f"field {KEY}{name} is missing or does not list one number a token")
     return found
 

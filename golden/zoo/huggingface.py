@@ -108,10 +108,10 @@ def _files(folder: Path, file: Path | None) -> list[Path]:
     if file is not None or not (folder / INDEX).is_file():
         return [file or folder / WEIGHTS]
     shards = read_json(folder / INDEX).get("weight_map")
-    names = set(shards.values()) if isinstance(shards, dict) else set()
+    names = list(shards.values()) if isinstance(shards, dict) else []
     if not names or not all(isinstance(n, str) and re.fullmatch(r"[\w-][\w.-]*", n) for n in names):
         raise WeftError(f"{INDEX} names no files beside it as its weight_map")
-    return [folder / name for name in sorted(names)]
+    return [folder / name for name in sorted(set(names))]
 
 
 def _header(path: Path) -> tuple[int, dict[str, dict]]:
@@ -135,7 +135,7 @@ def model_config(options: dict, places: Collection[str]) -> ModelConfig:
         raise WeftError(
             f"{CONFIG}: num_hidden_layers is {n_layer:,}; it has {len(places):,} tensors"
         )
-    rope = options.get("rope_parameters") or {}
+    rope = options.get("rope_parameters") or {}  # an object, as was checked
     return ModelConfig(
         n_layer=n_layer,
         n_head=n_head,
@@ -159,13 +159,17 @@ def model_config(options: dict, places: Collection[str]) -> ModelConfig:
 
 def _check_options(options: dict) -> None:
     """Refuse what would change the function of the model and is not in its config."""
-    scaling = options.get("rope_scaling") or options.get("rope_parameters") or {}
-    kind = scaling.get("rope_type", scaling.get("type")) if isinstance(scaling, dict) else scaling
     found = {
         "model_type": (options.get("model_type"), "llama"),
         "hidden_act": (options.get("hidden_act", "silu"), "silu"),
-        "the type of rotary scaling": (kind or "default", "default"),
     }
+    for name in ("rope_scaling", "rope_parameters"):
+        scaling = options.get(name) or {}
+        if not isinstance(scaling, dict):
+            raise WeftError(f"{CONFIG}: {name} is {scaling!r}; expected an object")
+        kind = scaling.get("rope_type", scaling.get("type")) or "default"
+        found[f"the type of {name}"] = kind, "default"
+        found[f"the factor of {name}"] = scaling.get("factor") or 1, 1
     if "head_dim" in options and options["head_dim"] is not None:
         width = _count(options, "hidden_size") // _count(options, "num_attention_heads")
         found["head_dim"] = options["head_dim"], width
@@ -247,10 +251,10 @@ def read_tokenizer(path: Path, options: dict, n_vocab: int):
         raise WeftError(f"{path.name} is no tokenizer ({error})") from None
     pieces = {token: piece for piece, token in library.get_vocab(with_added_tokens=True).items()}
     if max(pieces, default=0) >= n_vocab:
-        raise WeftError(f"{path.name} has token {max(pieces):,}; expected {n_vocab:,} at most")
+        raise WeftError(f"{path.name} has token {max(pieces):,}; expected {n_vocab - 1:,} at most")
     start, stop = (_token(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
     vocabulary = tuple(pieces.get(token, f"<unused {token}>") for token in range(n_vocab))
-    return vocabulary, BytePairTokenizer(library, start or 0, stop)
+    return vocabulary, BytePairTokenizer(library, start or 0, stop, unused=n_vocab)
 
 
 def _token(options: dict, key: str, n_vocab: int) -> int | None:

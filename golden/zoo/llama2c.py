@@ -26,8 +26,8 @@ HEADER = "<7i"
 LATER_FORMAT = 0x616B3432
 """How files of the later formats begin."""
 
-START, STOP, BYTES = 1, 2, 3
-"""Ids of the tokens that begin and end a text, and of the first of the 256 bytes."""
+START, BYTES = 1, 3
+"""Ids of the token that stands between texts, and of the first of the 256 bytes."""
 
 ORDER = (
     "norm_attention", "attn_wq", "attn_wk", "attn_wv", "attn_wo",
@@ -147,7 +147,7 @@ def _tokenizer(file: BinaryIO, size: int, count: int) -> tuple[tuple[str, ...], 
     if file.tell() != size:
         raise WeftError(f"it has {size - file.tell():,} bytes after {count:,} tokens")
     normal = range(BYTES + 256, count)
-    return tuple(pieces), by_score(pieces, scores, normal, (), " ", True, START, STOP)
+    return tuple(pieces), by_score(pieces, scores, normal, (), " ", True, START, START)
 
 
 def _piece(token: int, text: bytes) -> str:

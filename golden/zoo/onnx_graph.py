@@ -20,6 +20,7 @@ LEAST_INPUTS = {
     "Add": 2,
     "Cast": 1,
     "DequantizeLinear": 2,
+    "Dropout": 1,
     "DynamicQuantizeLinear": 1,
     "Gather": 2,
     "MatMul": 2,

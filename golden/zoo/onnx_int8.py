@@ -113,7 +113,7 @@ class _Roles:
                 raise WeftError(f"node {node.name} has an input of unknown quantisation")
             source = quantised.input[0]
             result, scale = self._scaled(node)
-            matrix = Matrix(matrix.name, matrix.transposed, scale, (*node.input, "")[3] or None)
+            matrix = Matrix(matrix.name, matrix.transposed, scale, (*node.input, "", "")[3] or None)
         for taker, place in self.web.takers[result]:
             other = taker.input[1 - place] if taker.op_type == "Add" else ""
             if self.web.is_constant(other) and len(self.web.shape(other)) == 1:
