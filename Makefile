@@ -96,6 +96,7 @@ test-boards: setup ## make a small bitstream for every board, and check it; sets
 test-models: setup ## test published models, which are fetched on first use (205 MB)
 	@$(run) -m pytest -m models $(ARGS)
 coverage: setup ## run the tests of golden/ and hdl/, and demand that they reach 95 % of their lines
+	@rm -rf build/cache/sim # a design that is found there is not elaborated, and what makes it not counted
 	@$(run) -m pytest $(pytest) -m "not slow and not boards and not models" $(simulators:%=--ignore=tests/test_%.py) --cov --cov-report=term $(ARGS)
 lint: setup ## check style, and that imports run golden <- hdl <- sim <- boards
 	@$(run) -m ruff check $(ARGS) .
