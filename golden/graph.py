@@ -29,7 +29,7 @@ class Node:
     kind: embed, norm, linear, rope, attention, activation, gate or residual.
     name: of the node and of its output; inputs: names of values.
     weights: float arrays by name.  base: in attention, the base of the softmax (e or 2);
-    scale: in attention, the factor of its scores.
+    scale: in attention, the factor of its scores.  tensor: of the checkpoint, if weights are one.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class Node:
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     scale: float = 1.0
     base: float = math.e
+    tensor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +69,14 @@ def from_checkpoint(checkpoint: Checkpoint) -> Graph:
     _check_expressible(checkpoint)
     c, w = checkpoint.config, checkpoint.tensors
     tables = {"tokens": w["wte"]} | ({"positions": w["wpe"]} if "wpe" in w else {})
-    prologue = [Node("embed", "embed", weights=tables)]
+    prologue = [Node("embed", "embed", weights=tables, tensor="wte")]
     if c.norm_embedding:
         prologue.append(Node("norm", "norm_embedding", ("embed",)))
     layers = tuple(_layer(c, w, i) for i in range(c.n_layer))
     head = [_norm(w, "norm_head", "norm_head")] if c.norm_head else []
     source = "norm_head" if c.norm_head else INPUT
-    epilogue = (*head, Node("linear", "logits", (source,), {"w": checkpoint.head}))
+    tensor = "wte" if c.tied_head else "lm_head"
+    epilogue = (*head, Node("linear", "logits", (source,), {"w": w[tensor]}, tensor=tensor))
     return Graph(c, checkpoint.name, tuple(prologue), layers, epilogue)
 
 
@@ -102,7 +104,8 @@ def _norm(w, name: str, tensor: str, source: str = INPUT) -> Node:
 
 def _layer(c: ModelConfig, w, i: int) -> tuple[Node, ...]:
     def linear(name: str, source: str, tensor: str) -> Node:
-        return Node("linear", name, (source,), {"w": w[f"layer{i}.{tensor}"]})
+        tensor = f"layer{i}.{tensor}"
+        return Node("linear", name, (source,), {"w": w[tensor]}, tensor=tensor)
 
     turned = c.position == "rotary"
     queries = ("rotate_q", "rotate_k", "v") if turned else ("q", "k", "v")

@@ -63,14 +63,27 @@ class Exponent(int):
     """A power of two that is a value (loaded at run time), not part of the signature."""
 
 
+SCALE_FRACTION = 24
+"""Every float16 is a multiple of ``2**-SCALE_FRACTION``."""
+
+SCALED_BITS = 64
+"""Width of an exact sum of scaled products; :func:`golden.formats.check_sums` holds plans to it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Embed(Stage):
-    """Sum of a row of the token table [n_vocab, size] and of the position table [n_ctx, size]."""
+    """Sum of a row of the token table [n_vocab, size] and of the position table [n_ctx, size].
+
+    With ``scales`` [n_vocab] (see :class:`Linear`) the tokens are codes, ``scale * code *
+    2**exponent`` is rounded to the format, and there are no positions.
+    """
 
     kind: ClassVar[str] = "embed"
     tokens: np.ndarray
     positions: np.ndarray | None
     format: Fixed
+    scales: np.ndarray | None = None
+    exponent: Exponent = Exponent(0)
 
     @property
     def output_size(self) -> int:
@@ -79,9 +92,10 @@ class Embed(Stage):
 
 @dataclass(frozen=True, eq=False)
 class Norm(Stage):
-    """RMS normalisation without gain: ``x / sqrt(mean(x**2) + eps)``.
+    """RMS normalisation: ``x / sqrt(mean(x**2) + eps)``, times ``gain * 2**gain_exponent``.
 
-    ``size * eps = epsilon * 2**epsilon_exponent``, with an ``epsilon`` of 15 bits.
+    ``size * eps = epsilon * 2**epsilon_exponent``, with an ``epsilon`` of 15 bits.  ``gain``:
+    integers [size] of MANTISSA_BITS, or None for none.
     """
 
     kind: ClassVar[str] = "norm"
@@ -90,6 +104,8 @@ class Norm(Stage):
     epsilon_exponent: Exponent
     source: Format
     format: Format
+    gain: np.ndarray | None = None
+    gain_exponent: Exponent = Exponent(0)
 
     @property
     def output_size(self) -> int:
@@ -103,7 +119,14 @@ class Norm(Stage):
 
 @dataclass(frozen=True, eq=False)
 class Linear(Stage):
-    """Matrix [output, input] times vector: exact accumulator, one rounding."""
+    """Matrix [output, input] times vector: exact accumulator, one rounding.
+
+    A weight is ``2**weight_exponent`` times its code, which is signed.  With ``scales`` it is
+    ``2**(weight_exponent - SCALE_FRACTION)`` times ``scale * code``, one scale a row [output] or
+    one a group of GROUP neighbours [output, input / GROUP]; with ``minima``, of the same shape,
+    times ``scale * code + minimum``, and codes are unsigned.  Scales and minima are what float16
+    can hold, times ``2**SCALE_FRACTION``: integers.
+    """
 
     kind: ClassVar[str] = "linear"
     weights: np.ndarray
@@ -111,6 +134,8 @@ class Linear(Stage):
     weight_exponent: Exponent
     source: Format
     format: Format
+    scales: np.ndarray | None = None
+    minima: np.ndarray | None = None
 
     @property
     def output_size(self) -> int:
@@ -127,6 +152,8 @@ class Linear(Stage):
     @property
     def accumulator_bits(self) -> int:
         """Width that no accumulator of this shape can exceed."""
+        if self.scales is not None:
+            return SCALED_BITS
         size = self.weights.shape[1]
         return MANTISSA_BITS + self.weight_bits - 1 + (size - 1).bit_length() + 1
 
@@ -135,8 +162,10 @@ class Linear(Stage):
 class Attention(Stage):
     """Causal attention of every head over the last ``slots`` positions; inputs q, k, v.
 
-    The scale ``log2(e) / sqrt(d_head)`` is already in the weights of q: a score counts powers of
-    two.
+    A score counts powers of two: ``scaled`` multiplies it by ``log2(e) / sqrt(d_head)``, which is
+    else already in the weights of q.  ``n_kv_head``: heads of k and v, each for as many
+    neighbouring heads of q; None for as many as there are.  The width of ``key`` and ``value`` is
+    that of the cache.
     """
 
     kind: ClassVar[str] = "attention"
@@ -147,6 +176,13 @@ class Attention(Stage):
     key: Format
     value: Format
     format: Format
+    n_kv_head: int | None = None
+    scaled: bool = False
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of k and v."""
+        return self.n_kv_head or self.n_head
 
     @property
     def output_size(self) -> int:

@@ -9,7 +9,6 @@ from amaranth.lib.wiring import Out
 from golden import layout, tables
 from golden.numbers import Block
 from golden.stage import Attention as Stage
-from golden.stages.attention import VALUE_GUARD
 from hdl.stream import beats
 
 
@@ -64,11 +63,6 @@ class Shape:
     def dynamic(self) -> bool:
         """Whether scores shift by exponents that come with the vectors."""
         return isinstance(self.job.key, Block)
-
-    @property
-    def guard(self) -> int:
-        """Low bits below a weighted product in which block values are aligned."""
-        return VALUE_GUARD if isinstance(self.job.value, Block) else 0
 
     @property
     def total_bits(self) -> int:

@@ -1,11 +1,12 @@
 """The second pass of attention: exact sums of weights, and of weight times cached value."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Block
+from golden.stages.attention import LEAST
 from hdl import mac, numbers
 from hdl.attention_shape import Shape
 from hdl.kv_cache import ReadPort, index
@@ -16,8 +17,8 @@ from hdl.walk import Walk
 TOTAL_LATENCY = 2
 """Cycles from a beat's last weight to its totals."""
 
-DOWN_BITS = 6
-"""Width of the shift that aligns a block value; the largest one leaves the sign."""
+DOWN_BITS = LEAST.bit_length()
+"""Width of the shift of a weight whose value has a small exponent; the largest one leaves none."""
 
 
 def depth(shape: Shape) -> int:
@@ -39,8 +40,7 @@ class WeightedSum(wiring.Component):
     """Sums over the slots, a beat of values at a time, each rounded to 16 bits.
 
     Order: that of the weights. Throughput one slot a cycle. Latency of a beat: TOTAL_LATENCY from
-    its last weight to ``totals``, 4 cycles more for the sums (5 for a block). Back-pressure: any;
-    at most ``depth(shape)`` beats are under way, until ``gone``.
+    its last weight to ``totals``, 4 cycles more for the sums. Back-pressure: any; at most ``depth(shape)`` beats are under way, until ``gone``.
 
     Members
     -------
@@ -114,10 +114,27 @@ class WeightedSum(wiring.Component):
                 self.tap.group.eq(walk.at0),
             ]
         m.d.comb += [self.tap.valid.eq(accepted & first_beat), self.tap.data.eq(self.weights.p)]
+        weights = self._aligned(m)
         for k in range(shape.lanes):
-            weight = self.weights.p[k * shape.heads // shape.lanes]
+            weight = weights[k * shape.heads // shape.lanes]
             m.d.comb += [self.mul.a[k].eq(self.value.data[k]), self.mul.b[k].eq(weight)]
         return first, last, accepted
+
+    def _aligned(self, m: Module) -> list[Value]:
+        """The weights, halved as often as the value's exponent is below the largest."""
+        weights = [self.weights.p[h] for h in range(self._shape.heads)]
+        if not isinstance(self._shape.job.value, Block):
+            return weights
+        apart = Signal(unsigned(len(self.value.exponent)))
+        down = Signal(DOWN_BITS)
+        m.d.comb += [
+            apart.eq(self.top - self.value.exponent),
+            down.eq(apart[:DOWN_BITS] | apart[DOWN_BITS:].any().replicate(DOWN_BITS)),
+        ]
+        return [
+            (((weight << 1)[: tables.UNIT + 1] >> down) + 1 >> 1)[: tables.UNIT]
+            for weight in weights
+        ]
 
     def _total(self, m: Module, first, last, accepted):
         """Cycle 1: the sum of weights is complete; its leading one is found as it is queued."""
@@ -141,21 +158,17 @@ class WeightedSum(wiring.Component):
     def _sum(self, m: Module, first, last, accepted, places):
         """Accumulate the products that come back; at the last slot, round by the total's size."""
         shape = self._shape
-        block = isinstance(shape.job.value, Block)
-        product_bits = MANTISSA_BITS + tables.UNIT + shape.guard
+        product_bits = MANTISSA_BITS + tables.UNIT
         back = data.StructLayout({"valid": 1, "first": 1, "last": 1})
         issued = Signal(back)
         m.d.comb += [issued.valid.eq(accepted), issued.first.eq(first), issued.last.eq(last)]
-        flags = delay(m, issued, mac.LATENCY + block, "flags")
-        products = list(self.mul.p)
-        if block:
-            products = self._align(m, products, product_bits)
+        flags = delay(m, issued, mac.LATENCY, "flags")
         done, moved_done = Signal(), Signal()
         m.d.sync += [done.eq(flags.valid & flags.last), moved_done.eq(done)]
-        shifts = self._shifts(m, places, mac.LATENCY + block)
+        shifts = self._shifts(m, places, mac.LATENCY)
         m.submodules.sums_queue = queue = Queue(self.sums.p.shape(), depth(shape))
         m.d.comb += queue.i.valid.eq(moved_done)
-        for k, product in enumerate(products):
+        for k, product in enumerate(self.mul.p):
             width = product_bits + (shape.slots - 1).bit_length()
             total = Signal(signed(width), name=f"sum{k}")
             with m.If(flags.valid):
@@ -174,24 +187,7 @@ class WeightedSum(wiring.Component):
         shape = self._shape
         shifts = []
         for h in range(shape.heads):
-            shift = Signal(range(shape.total_bits + 1 + shape.guard), name=f"shift{h}")
-            m.d.comb += shift.eq(places[h] + (1 + shape.guard))
+            shift = Signal(range(shape.total_bits + 1), name=f"shift{h}")
+            m.d.comb += shift.eq(places[h] + 1)
             shifts.append(delay(m, shift, cycles, f"shift{h}"))
         return shifts
-
-    def _align(self, m: Module, products, width: int):
-        """Block values: bring the products to the largest exponent, in one cycle."""
-        shape = self._shape
-        apart = Signal(unsigned(len(self.value.exponent)))
-        down = Signal(DOWN_BITS)
-        m.d.comb += [
-            apart.eq(self.top - self.value.exponent),
-            down.eq(apart[:DOWN_BITS] | apart[DOWN_BITS:].any().replicate(DOWN_BITS)),
-        ]
-        down = delay(m, down, mac.LATENCY, "down")
-        aligned = []
-        for k, product in enumerate(products):
-            register = Signal(signed(width), name=f"aligned{k}")
-            m.d.sync += register.eq((product << shape.guard) >> down)
-            aligned.append(register)
-        return aligned

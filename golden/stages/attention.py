@@ -2,10 +2,13 @@
 
 Scores count powers of two.  The softmax takes the true maximum first, tabulates ``exp2`` of the
 difference, keeps an exact integer sum, and multiplies by one reciprocal a head after the weighted
-sum.
+sum.  Neighbouring heads may share a head of keys and values (grouped queries, Ainslie et al.,
+2023).
 """
 
+import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -17,14 +20,20 @@ from golden.stages import Context
 SCORE_BITS = 24
 """Width of a score: powers of two up to +-2048, with tables.SCORE_FRACTION fraction bits."""
 
-VALUE_GUARD = 12
-"""Extra low bits in which block values of unequal exponents are aligned: a value whose exponent
-is smaller than the largest by more than this loses its lowest bits (rounded down)."""
+LEAST = 31
+"""Halvings of a weight that leave nothing of it; more count as these."""
+
+
+@cache
+def score_scale(d_head: int) -> tuple[int, int]:
+    """(c, k): ``log2(e) / sqrt(d_head)`` is c * 2**-k, with c of MANTISSA_BITS - 1 bits."""
+    fraction, exponent = math.frexp(math.log2(math.e) / math.sqrt(d_head))
+    return round(math.ldexp(fraction, MANTISSA_BITS - 1)), MANTISSA_BITS - 1 - exponent
 
 
 @dataclass
 class Cache:
-    """Keys and values [slots, n_head, d_head] and their exponents [slots]."""
+    """Keys and values [slots, kv_heads, d_head] and their exponents [slots]."""
 
     keys: np.ndarray
     values: np.ndarray
@@ -33,7 +42,7 @@ class Cache:
 
     @classmethod
     def empty(cls, stage: Attention) -> "Cache":
-        shape = (stage.slots, stage.n_head, stage.d_head)
+        shape = (stage.slots, stage.kv_heads, stage.d_head)
         zeros = np.zeros(stage.slots, dtype=np.int64)
         return cls(np.zeros(shape, np.int64), np.zeros(shape, np.int64), zeros, zeros.copy())
 
@@ -49,22 +58,19 @@ def softmax_weights(scores: np.ndarray) -> np.ndarray:
     The whole part of the difference shifts the tabulated fraction: rounded to nearest, ties up.
     """
     below = scores.max(axis=0) - scores
-    whole = np.minimum(below >> tables.SCORE_FRACTION, 31)
-    fraction = tables.exp2().lookup(below & ((1 << tables.SCORE_FRACTION) - 1))
-    return ((fraction << 1 >> whole) + 1) >> 1
+    whole = below >> tables.SCORE_FRACTION
+    return halved(tables.exp2().lookup(below & ((1 << tables.SCORE_FRACTION) - 1)), whole)
+
+
+def halved(weights: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Weights shifted right, at the most LEAST times: rounded to nearest, ties up."""
+    return ((weights << 1 >> np.minimum(times, LEAST)) + 1) >> 1
 
 
 def reciprocal(total: int) -> tuple[int, int]:
     """(r, k): ``1 / total = r * 2**-(15 + k)`` with k the place of the leading one of ``total``."""
     top = total.bit_length() - 1
     return int(tables.reciprocal().lookup((total << 15 >> top) & 0x7FFF)), top
-
-
-def weighted_sum(weights: np.ndarray, values: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-    """Exact sums [heads, d_head] of weight * value, in units of 2**(max exponent - VALUE_GUARD)."""
-    down = np.minimum(exponents.max() - exponents, MANTISSA_BITS * 2 + VALUE_GUARD)
-    products = weights[:, :, None] * values << VALUE_GUARD
-    return (products >> down[:, None, None]).sum(axis=0)
 
 
 def normalised(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -76,15 +82,25 @@ def normalised(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
     quotients = np.empty_like(sums)
     for head, total in enumerate(totals):
         r, top = reciprocal(int(total))
-        rounded = round_half_even(sums[head], VALUE_GUARD + top + 1)
-        quotients[head] = saturate(rounded, MANTISSA_BITS) * r
+        quotients[head] = saturate(round_half_even(sums[head], top + 1), MANTISSA_BITS) * r
     return quotients
+
+
+def score(stage: Attention, dots: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(scores of ``dots * 2**exponents``, both [positions, heads or 1]; whether one was held)."""
+    if stage.scaled:
+        factor, fraction = score_scale(stage.d_head)
+        dots, exponents = dots * factor, exponents - fraction
+    rounded = round_half_even(dots, -tables.SCORE_FRACTION - exponents)
+    scores = saturate(rounded, SCORE_BITS)
+    return scores, bool((scores != rounded).any())
 
 
 def execute(stage: Attention, context: Context, q: Vector, k: Vector, v: Vector) -> Vector:
     """Concatenated heads [n_head * d_head] in the stage's format.
 
-    Taps ``name.scores`` and ``name.weights``, each [slots, heads].
+    Taps ``name.scores`` and ``name.weights``, each [slots, heads].  A value whose exponent is below
+    the largest is multiplied by a weight that is halved as often.
     """
     key = (context.layer, stage.name)
     if key not in context.cache:
@@ -92,17 +108,17 @@ def execute(stage: Attention, context: Context, q: Vector, k: Vector, v: Vector)
     cache = context.cache[key]
     cache.store(context.position % stage.slots, k, v)
     seen = slice(0, stage.attended(context.position))
-    query = q.mantissa.reshape(stage.n_head, stage.d_head)
-    dots = np.einsum("hd,jhd->jh", query, cache.keys[seen])
-    shift = -tables.SCORE_FRACTION - (q.exponent + cache.key_exponents[seen])
-    unsaturated = round_half_even(dots, shift[:, None])
-    scores = saturate(unsaturated, SCORE_BITS)
+    query = q.mantissa.reshape(stage.kv_heads, -1, stage.d_head)
+    dots = np.einsum("hgd,jhd->jhg", query, cache.keys[seen]).reshape(-1, stage.n_head)
+    scores, held = score(stage, dots, (q.exponent + cache.key_exponents[seen])[:, None])
     weights = softmax_weights(scores)
-    sums = weighted_sum(weights, cache.values[seen], cache.value_exponents[seen])
+    exponent = int(cache.value_exponents[seen].max())
+    aligned = halved(weights, (exponent - cache.value_exponents[seen])[:, None])
+    groups = aligned.reshape(len(aligned), stage.kv_heads, -1)
+    sums = np.einsum("jhg,jhd->hgd", groups, cache.values[seen]).reshape(stage.n_head, -1)
     wide = normalised(sums, weights.sum(axis=0)).reshape(-1)
-    exponent = int(cache.value_exponents[seen].max()) - (tables.UNIT - 1)
     context.tap(f"{stage.name}.scores", Vector(scores, -tables.SCORE_FRACTION))
     context.tap(f"{stage.name}.weights", Vector(weights, -tables.UNIT))
-    if (scores != unsaturated).any():
+    if held:
         context.saturates(stage)
-    return context.requantise(stage, wide, exponent)
+    return context.requantise(stage, wide, exponent - (tables.UNIT - 1))

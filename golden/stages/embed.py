@@ -1,13 +1,16 @@
-"""Embedding: the rows of two tables, added and saturated."""
+"""Embedding: the rows of two tables, added and saturated; or a row of codes times its scale."""
 
 from golden.numbers import Vector, saturate
-from golden.stage import Embed
+from golden.stage import SCALE_FRACTION, Embed
 from golden.stages import Context
 
 
 def execute(stage: Embed, context: Context, token: int) -> Vector:
     """Mantissas [size] of ``tokens[token] + positions[position]`` in the stage's format."""
     row = stage.tokens[token]
+    if stage.scales is not None:
+        wide = row.astype("i8") * stage.scales[token]
+        return context.requantise(stage, wide, int(stage.exponent) - SCALE_FRACTION)
     if stage.positions is not None:
         row = row + stage.positions[context.position]
     held = saturate(row, stage.format.width)

@@ -27,8 +27,11 @@ def reciprocal_root(size: int, total: int) -> tuple[int, int]:
 
 
 def execute(stage: Norm, context: Context, x: Vector) -> Vector:
-    """``x / rms(x)`` [size] in the stage's format; a zero vector stays zero."""
+    """``x / rms(x) * gain`` [size] in the stage's format; a zero vector stays zero."""
     total = int(np.sum(x.mantissa * x.mantissa)) + aligned_epsilon(stage, x.exponent)
     r, h = reciprocal_root(stage.size, max(total, 1))
     exponent = tables.norm_exponent(stage.size) - tables.UNIT - h
-    return context.requantise(stage, x.mantissa * r, exponent)
+    if stage.gain is None:
+        return context.requantise(stage, x.mantissa * r, exponent)
+    wide = x.mantissa * r * stage.gain
+    return context.requantise(stage, wide, exponent + int(stage.gain_exponent))
