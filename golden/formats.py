@@ -77,7 +77,7 @@ def by_group(weights: np.ndarray) -> Scaled:
 
 
 def as_they_are(blocks: Blocks) -> Scaled:
-    """The codes of a file, Q4_1 or Q4_0, without any rounding; -8 scales are the minimum of Q4_0."""
+    """The codes of a file, Q4_1 or Q4_0, without any rounding; Q4_0 counts from -8 scales."""
     scales = half_integers(blocks.scales)
     codes, minima = blocks.codes, -8 * scales
     if blocks.minima is not None:

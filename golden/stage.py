@@ -63,6 +63,9 @@ class Exponent(int):
     """A power of two that is a value (loaded at run time), not part of the signature."""
 
 
+UNITY = Exponent(0)
+
+
 SCALE_FRACTION = 24
 """Every float16 is a multiple of ``2**-SCALE_FRACTION``."""
 
@@ -83,7 +86,7 @@ class Embed(Stage):
     positions: np.ndarray | None
     format: Fixed
     scales: np.ndarray | None = None
-    exponent: Exponent = Exponent(0)
+    exponent: Exponent = UNITY
 
     @property
     def output_size(self) -> int:
@@ -105,7 +108,7 @@ class Norm(Stage):
     source: Format
     format: Format
     gain: np.ndarray | None = None
-    gain_exponent: Exponent = Exponent(0)
+    gain_exponent: Exponent = UNITY
 
     @property
     def output_size(self) -> int:

@@ -40,7 +40,8 @@ class WeightedSum(wiring.Component):
     """Sums over the slots, a beat of values at a time, each rounded to 16 bits.
 
     Order: that of the weights. Throughput one slot a cycle. Latency of a beat: TOTAL_LATENCY from
-    its last weight to ``totals``, 4 cycles more for the sums. Back-pressure: any; at most ``depth(shape)`` beats are under way, until ``gone``.
+    its last weight to ``totals``, 4 cycles more for the sums. Back-pressure: any; at most
+    ``depth(shape)`` beats are under way, until ``gone``.
 
     Members
     -------
