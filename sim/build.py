@@ -18,11 +18,15 @@ from golden.zoo import load
 from hdl.build import memory_image
 from hdl.core import Core
 from hdl.core_base import CoreBase
+from hdl.external.core import ExternalCore
 from hdl.memory import Memories
 from hdl.serial.core import SerialCore
 from sim import engines
 from sim.bench import Bench
 from sim.workload import REQUEST_DEPTH
+
+CORES = {"serial": SerialCore, "external": ExternalCore}
+"""Cores of schedules that have one of their own."""
 
 BUILD = Path("build")
 CACHE = BUILD / "cache" / "sim"
@@ -54,7 +58,7 @@ class Design:
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
         own = Memories(self.image, wires=True) if self.schedule.weights == "wires" else memories
-        kind = SerialCore if self.schedule.name == "serial" else Core
+        kind = CORES.get(self.schedule.name, Core)
         return kind(self.plan, self.schedule, own, observe=observe)
 
     def bench(self, memories: Memories) -> Bench:
