@@ -79,7 +79,7 @@ class Image:
             raise WeftError(f"{self.path} has no tensor {name}; it has {known} and so on")
         data = self.read(entry.offset, entry.length)
         if zlib.crc32(data) != entry.crc:
-            raise WeftError(_damaged(self.path, [name]))
+            self.refuse([name])
         return data
 
     def read(self, offset: int, length: int) -> bytes:
@@ -119,9 +119,16 @@ class Image:
 
     def check(self, progress: Progress = int) -> None:
         """Raise a WeftError that names what is damaged, if anything is."""
-        found = self.damaged(progress)
-        if found:
-            raise WeftError(_damaged(self.path, found))
+        self.refuse(self.damaged(progress))
+
+    def refuse(self, damaged: list[str]) -> None:
+        """Raise a WeftError about tensors that are damaged, if any are."""
+        if damaged:
+            more = f" and {counted(len(damaged) - 1, 'other')}" if damaged[1:] else ""
+            raise WeftError(
+                f"{self.path} is damaged: bits of tensor {damaged[0]}{more} are not those that "
+                f"were written; {AGAIN}"
+            )
 
     def check_layout(self, layout: Layout) -> None:
         """Raise a WeftError if this is the image of another plan or port."""
@@ -180,11 +187,6 @@ def _exactly(file: BinaryIO, length: int, path: Path) -> bytes:
     if len(data) != length:
         raise WeftError(f"{path} is cut short after {file.tell():,} bytes; {AGAIN}")
     return data
-
-
-def _damaged(path: Path, names: list[str]) -> str:
-    more = f" and {counted(len(names) - 1, 'other')}" if names[1:] else ""
-    return f"{path} is damaged: bits of tensor {names[0]}{more} are not those written; {AGAIN}"
 
 
 @contextmanager
