@@ -20,6 +20,8 @@ TARGETS = {
     "sim": ("sim", "run"),
     "wave": ("sim", "wave"),
     "verilog": ("sim", "verilog"),
+    "image": ("sim", "image"),
+    "image-info": ("sim", "image-info"),
     "results": ("sim", "results"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
@@ -73,8 +75,8 @@ EVERY = [(target, option) for target in TARGETS for option in parameters(target)
 @pytest.mark.parametrize(("target", "option"), EVERY)
 def test_what_an_option_cannot_be(capsys, tmp_path, monkeypatch, target, option):
     monkeypatch.chdir(tmp_path)
-    if option in ("--prompt", "--quick"):
-        return  # any text; a flag
+    if option in ("--prompt", "--quick", "--every"):
+        return  # any text; flags
     sentence = told(capsys, target, f"{option}=")
     expected = sentence.removeprefix(f"{option} is empty; expected ")
     assert expected != sentence
@@ -109,6 +111,8 @@ def test_files_are_checked_before_the_work(capsys, tmp_path, monkeypatch, target
         ("verilog", "--multipliers=99999", "--multipliers is 99999; expected a whole number from "),
         ("count", "--streams=9999", "--streams is 9999; expected a whole number from 1 to 1024"),
         ("verilog", "--line 3", "No such option: --line"),
+        ("image-info", "", "--file is missing; expected a value"),
+        ("image-info", "--file=none", "the image none cannot be read: No such file or directory; "),
     ],
 )
 def test_what_options_cannot_be_together(
@@ -172,7 +176,7 @@ def makefile():
     """Options of every target, and the comment of every option."""
     text = (ROOT / "Makefile").read_text()
     groups = dict(re.findall(r"^(machine|text) *:= (.*)", text, re.M))
-    taken = dict(re.findall(r"^options\.(\w+) *:= (.*)", text, re.M))
+    taken = dict(re.findall(r"^options\.([\w-]+) *:= (.*)", text, re.M))
     for target, names in taken.items():
         taken[target] = re.sub(r"\$\((\w+)\)", lambda m: groups[m[1]], names).split()
     said = re.findall(r"^option\.\w+ *:= (--\S+) +# (.*)", text, re.M)
@@ -183,7 +187,7 @@ def makefile():
 def test_make_help_tells_true_defaults_and_choices(target):
     taken, said = makefile()
     assert set(taken) == set(TARGETS)
-    for option in (f"--{name.lower()}" for name in taken[target]):
+    for option in (f"--{name.lower().replace('_', '-')}" for name in taken[target]):
         parameter = parameters(target)[option]
         behind = said[option].partition("default")[2]
         if parameter.default not in (None, ""):
