@@ -15,6 +15,8 @@ option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
 option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
 option.ENGINE      := --engine       # verilator, icarus, amaranth; default verilator
 option.NUMBERS     := --numbers      # activations: fixed, block (without GELU); default fixed, or block where the model needs it
+option.SCALES      := --scales       # weights that share a scale: matrix (a power of two), row (8 bits), group (4 bits, of 32); default matrix, for large models of the llama family group where the file has such, else row
+option.CACHE_BITS  := --cache-bits   # width of cached keys and values: 8 (with scales of rows or groups), 16; default 16
 option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer, serial: one unit for everything; default folded, for bitstream as fits
 option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up to 16384; default 64
 option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
@@ -33,7 +35,7 @@ option.CLOCK       := --clock        # clock of the gateware on a board, in MHz;
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
-machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
+machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
 
 options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
@@ -47,8 +49,8 @@ options.program  := BOARD MODEL
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
 options.results  := OUTPUT
 options.train    := DATA STEPS SEED OUTPUT
-options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
-options.graph    := MODEL CHECKPOINT NUMBERS MULTIPLIERS STREAMS SCHEDULE OUTPUT
+options.accuracy := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS NAMES DATA OUTPUT
+options.graph    := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS MULTIPLIERS STREAMS SCHEDULE OUTPUT
 
 # These may be given to any target.
 common := ARGS PYTHON JOBS CXX WEFT_CACHE

@@ -13,7 +13,7 @@ BEGIN {
     if (target in takes) printf "  %-12s  %s\n", "", takes[target]
 }
 
-/^option\.[A-Z]+ *:=/ {
+/^option\.[A-Z_]+ *:=/ {
     name = substr($1, 8)
     meaning[++options] = sprintf("  %-12s%s", name, substr($0, index($0, "# ") + 2))
 }
