@@ -95,8 +95,6 @@ def fitting_cycles(path: Path, plan: Plan, schedule: Schedule) -> dict[str, Work
     expected = {
         "plan_digest": plan.digest(),
         "numbers": plan.numbers,
-        "scales": plan.scales,
-        "cache_bits": plan.cache_bits,
         "schedule": schedule.name,
         "multipliers": schedule.multipliers,
         "lanes": None,
