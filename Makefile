@@ -36,7 +36,7 @@ option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; defa
 option.FILE        := --file         # the image to look into
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
-machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
+machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
 
 options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
@@ -52,8 +52,8 @@ options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
 options.image-info := FILE
 options.results  := OUTPUT
 options.train    := DATA STEPS SEED OUTPUT
-options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
-options.graph    := MODEL CHECKPOINT NUMBERS MULTIPLIERS STREAMS SCHEDULE OUTPUT
+options.accuracy := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS NAMES DATA OUTPUT
+options.graph    := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS MULTIPLIERS STREAMS SCHEDULE OUTPUT
 
 # These may be given to any target.
 common := ARGS PYTHON JOBS CXX WEFT_CACHE

@@ -293,6 +293,12 @@ def make_schedule(
     makers = {"folded": folded, "pipelined": pipelined, "serial": serial}
     if name not in SCHEDULES:
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
+    if plan.scales != "matrix":
+        problem = (
+            f"is {name!r}, which knows scales of matrices, and here every {plan.scales} of weights "
+            "has one; expected the schedule 'external' or scales of matrices"
+        )
+        raise OptionError("schedule", problem)
     if weights not in WEIGHTS:
         raise OptionError("weights", f"is {weights!r}; expected one of {', '.join(WEIGHTS)}")
     if name == "serial" and weights == "stream":

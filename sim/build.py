@@ -11,6 +11,7 @@ from pathlib import Path
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from golden.quantize import Options, quantize
 from golden.schedule import Schedule
@@ -44,6 +45,13 @@ class Target:
     lanes: int | None = None
     streams: int = 1
     weights: str = "rom"
+    scales: str | None = None
+    cache_bits: int = MANTISSA_BITS
+
+    @property
+    def options(self) -> Options:
+        """How to quantise."""
+        return Options(self.numbers, scales=self.scales, cache_bits=self.cache_bits)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Design:
 def quantised(target: Target) -> tuple[Checkpoint, Plan]:
     """The checkpoint of a target, and its plan."""
     checkpoint = load(target.model, target.checkpoint)
-    return checkpoint, quantize(checkpoint, Options(target.numbers))
+    return checkpoint, quantize(checkpoint, target.options)
 
 
 MOST_BITS = 1 << 26
