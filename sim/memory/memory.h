@@ -33,11 +33,11 @@ struct Beat {
 
 // What a core drives: constant from settle() to tick().
 struct Ask {
-    bool command = false;  // mem_cmd_valid
-    bool write = false;    // mem_cmd_write
+    bool command = false;       // mem_cmd_valid
+    bool write = false;         // mem_cmd_write
     bool data_offered = false;  // mem_wdata_valid
-    uint32_t address = 0;  // mem_cmd_address, in beats
-    Beat data;             // mem_wdata
+    uint32_t address = 0;       // mem_cmd_address, in beats
+    Beat data;                  // mem_wdata
 };
 
 // What the memory drives in the same cycle.
