@@ -25,7 +25,7 @@ public:
           bank_bits_(power(timing.banks)),
           banks_(timing.banks),
           contents_(static_cast<uint8_t*>(std::calloc(timing.size(), 1))),
-          refresh_due_(timing.refresh_interval + 1) {
+          refresh_due_(timing.refresh_interval + 1 - WARM_UP) {
         if (!contents_) complain("there is no room for the contents of the memory");
         if (timing.beat_bytes > MOST_BEAT_BYTES || timing.read_latency >= DEPTH || timing.queue > DEPTH)
             complain("the parameters of the memory are beyond what the model is made for");
@@ -243,8 +243,7 @@ private:
         }
         if (answer_.data_taken) writes_.push(ask_.data);
         if (!answer_.command_taken) return;
-        if (uint64_t{ask_.address} * t_.beat_bytes >= t_.size())
-            complain("the core asked for beat " + std::to_string(ask_.address) + ", which is beyond the memory");
+        check_address(ask_.address, t_.beat_bytes, t_.size());
         at_ = bank_of(ask_.address);
         queue_[pushed_++ % DEPTH] = {ask_.address, row_of(ask_.address), ask_.write};
         if (ask_.write) writes_.command();

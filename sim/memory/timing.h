@@ -16,6 +16,14 @@ namespace weft {
     std::exit(2);
 }
 
+constexpr uint32_t WARM_UP = 64;  // cycles of a controller before the first of its port
+
+// Ends the program if the beat at `address` does not lie in a memory of `size` bytes.
+inline void check_address(uint32_t address, size_t beat_bytes, uint64_t size) {
+    if (uint64_t{address} * beat_bytes >= size)
+        complain("the core asked for beat " + std::to_string(address) + ", which is beyond the memory");
+}
+
 // Cycles of the port's clock, unless said otherwise. All of it is defined for one bank at a time: LiteDRAM goes on to
 // another bank only when all that it was asked for has left the one before.
 struct Timing {
