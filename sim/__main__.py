@@ -7,6 +7,7 @@ from golden.errors import reporting_errors
 
 with reporting_errors():  # imports take long enough to be interrupted
     from golden.cli import application, run
+    from sim.commands.memory import memory
     from sim.commands.results import results
     from sim.commands.run import run as run_command
     from sim.commands.verilog import verilog
@@ -17,6 +18,7 @@ with reporting_errors():  # imports take long enough to be interrupted
     app.command("wave")(wave)
     app.command("verilog")(verilog)
     app.command("results")(results)
+    app.command("memory")(memory)
 
     if __name__ == "__main__":
         run(app, "python -m sim")
