@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from golden import checked
 from golden.errors import check_writable, write_whole
@@ -16,6 +16,7 @@ from sim import tools
 from sim.build import BUILD
 from sim.memory.compare import compare
 from sim.memory.models import MEMORIES
+from sim.memory.patterns import patterns
 from sim.report import VERSION
 from sim.show import TABLE_WIDTH
 
@@ -27,22 +28,19 @@ def memory(
     memory: Annotated[
         str | None, checked.choice(of=MEMORIES, help="Of which board; all if none.")
     ] = None,
-    output: Annotated[
-        Path, checked.file(ends=(".json",), help="The numbers, for machines.")
-    ] = REPORT,
 ) -> None:
     """Compare LiteDRAM's controller with the fast model of it, pattern by pattern, in cycles."""
-    check_writable(output)
+    check_writable(REPORT)
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, TABLE_WIDTH)
     chosen = MEMORIES if memory is None else (memory,)
     found = []
     for name in chosen:
-        found.append(compare(name))
+        found.append(compare(name, tqdm(patterns(name), name, leave=False, disable=None)))
         console.print(_table(found[-1]))
     report = {"version": VERSION, "tools": tools.versions(), "memories": found}
-    write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
-    console.print(f"cycles of the port's clock; every beat was compared; {output}", markup=False)
+    write_whole(REPORT, (json.dumps(report, indent=2) + "\n").encode())
+    console.print(f"cycles of the port's clock; every beat was compared; {REPORT}", markup=False)
 
 
 def _table(report: dict) -> Table:

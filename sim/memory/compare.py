@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from sim.memory import models
-from sim.memory.patterns import Pattern, patterns
+from sim.memory.patterns import Pattern
 from sim.memory.traffic import replay
 from sim.mismatch import Mismatch
 
@@ -13,15 +13,15 @@ TOLERANCE = 2.0
 """Percent by which the cycles of a pattern may differ."""
 
 
-def compare(memory: str, say: Callable[[dict], None] = lambda row: None) -> dict:
-    """Replay all patterns of a memory against its models.
+def compare(memory: str, patterns: Iterable[Pattern]) -> dict:
+    """Replay patterns against the models of a memory.
 
     Parameters
     ----------
     memory
         One of sim.memory.models.MEMORIES.
-    say
-        Called with every row as it is measured.
+    patterns
+        Of sim.memory.patterns; the rate of the first is the bound of the others.
 
     Returns
     -------
@@ -36,10 +36,9 @@ def compare(memory: str, say: Callable[[dict], None] = lambda row: None) -> dict
     given = models.parameters(memory)
     report = {"memory": memory, "clock_mhz": given["clock_mhz"], "beat_bytes": given["beat_bytes"]}
     rows = []
-    for pattern in patterns(memory):
+    for pattern in patterns:
         bound = rows[0]["bytes_per_cycle"] if rows else 0
         rows.append(row(memory, pattern, bound))
-        say(rows[-1])
     return report | {"bound_bytes_per_cycle": rows[0]["bytes_per_cycle"], "patterns": rows}
 
 

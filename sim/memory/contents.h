@@ -26,7 +26,8 @@ public:
     Contents(Memory& memory, const Trace& trace) : memory_{memory}, bytes_(memory.beat_bytes()) {
         for (const Segment& segment : trace.segments)
             for (uint32_t k = 0; segment.kind != WAIT && k < segment.count; ++k) touch(segment.address + k);
-        for (const auto& [page, beats] : pages_) memory_.poke(uint64_t{page} * PAGE * bytes_, beats.data(), beats.size());
+        for (const auto& [page, beats] : pages_)
+            memory_.poke(uint64_t{page} * PAGE * bytes_, beats.data(), beats.size());
         for (const uint32_t address : trace.spoilt) spoil(address);
     }
 

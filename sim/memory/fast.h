@@ -27,7 +27,8 @@ public:
           contents_(static_cast<uint8_t*>(std::calloc(timing.size(), 1))),
           refresh_due_(timing.refresh_interval + 1 - WARM_UP) {
         if (!contents_) complain("there is no room for the contents of the memory");
-        if (timing.beat_bytes > MOST_BEAT_BYTES || timing.read_latency >= DEPTH || timing.queue > DEPTH)
+        if (timing.beat_bytes > MOST_BEAT_BYTES || timing.read_latency >= DEPTH || timing.queue > DEPTH ||
+            timing.refresh_interval < WARM_UP)
             complain("the parameters of the memory are beyond what the model is made for");
     }
 
@@ -70,8 +71,7 @@ private:
     static constexpr uint32_t DEPTH = 64;  // of rings: more than the answers under way, and the commands that wait
     static constexpr uint32_t CLOSED = UINT32_MAX;
 
-    // What the working bank wants of the bus.
-    enum Request { NOTHING, ROW, COLUMN_READ, COLUMN_WRITE };
+    enum Request { NOTHING, ROW, COLUMN_READ, COLUMN_WRITE };  // what the working bank wants of the bus
     enum BankState { REGULAR, PRECHARGE, AUTO_PRECHARGE, ACTIVATE, REFRESH };
     enum BusState { READING, WRITING, TO_WRITE, TO_READ, REFRESHING };
 

@@ -22,7 +22,7 @@ using weft::Ask;
 constexpr size_t BEAT_BYTES = sizeof(Vtop::wdata_data);
 constexpr uint64_t ROW_BYTES = shape::ROW_BEATS * BEAT_BYTES;
 constexpr uint64_t SIZE = shape::BANKS * shape::ROWS * ROW_BYTES;
-constexpr uint32_t QUIET = 32;  // cycles after which all that was taken has reached the chip
+constexpr uint32_t QUIET = 32;  // cycles after which a beat that was taken has reached the chip
 
 class LiteDram final : public weft::Memory {
 public:
@@ -72,7 +72,7 @@ public:
             else ++reads_;
         }
         if (answer_.data_comes) --reads_;
-        quiet_ = used || answer_.command_taken || answer_.data_taken ? 0 : quiet_ + 1;
+        quiet_ = used ? 0 : quiet_ + 1;
         top_.clk = 1;
         top_.eval();
     }
@@ -115,7 +115,7 @@ private:
     Ask ask_;
     Answer answer_;
     uint64_t reads_ = 0;  // that are not answered yet
-    uint32_t quiet_ = 0;
+    uint32_t quiet_ = 0;  // cycles since the last beat was taken
 };
 
 }  // namespace

@@ -52,7 +52,8 @@ class Memory {
 public:
     virtual ~Memory() = default;
 
-    // The answers to what is asked in this cycle; the last call before tick() counts. The answer is kept until the next.
+    // The answers to what is asked in this cycle, to be called in every one; the last call before tick() counts. The
+    // answer is kept until the next.
     virtual const Answer& settle(const Ask& ask) = 0;
 
     // The end of the cycle.
@@ -70,9 +71,9 @@ public:
     bool load(const std::string& path, uint64_t address = 0);
 };
 
-// A memory: "<file>.toml" is the fast model with the parameters in that file, anything else a library that holds a model
-// of its own (sim/memory/models.py makes both). `beat_bytes` is the port's; a model that has another is refused. Ends
-// the program with a sentence on stderr if there is none.
+// A memory: "<file>.toml" is the fast model with the parameters in that file, anything else a library that holds a
+// model of its own (sim/memory/models.py knows both). `beat_bytes` is the port's; a model that has another is refused.
+// Ends the program with a sentence on stderr if there is none.
 std::unique_ptr<Memory> open_memory(const std::string& path, size_t beat_bytes);
 
 // Between a port of a Verilated top (SData, IData, QData or VlWide) and a beat.

@@ -73,10 +73,10 @@ class Model:
     position: int = 64
 
 
-SMOLLM2 = Model(layers=30, kv_heads=3, layer=137_000, head=1_775_616, key=9, value=8)
+SMOLLM2 = Model(layers=30, kv_heads=3, layer=138_384, head=1_775_688, key=9, value=8)
 """SmolLM2-135M on Arty: Q4_1 weights, head in INT8, 16-bit keys and values of 64 elements."""
 
-STORIES15M = Model(layers=6, kv_heads=6, layer=252_000, head=2_320_000, key=25, value=24)
+STORIES15M = Model(layers=6, kv_heads=6, layer=250_608, head=2_320_144, key=25, value=24)
 """TinyStories 15M on ULX3S: INT8 weights, 16-bit keys and values of 48 elements."""
 
 MODELS = {"arty": ("smollm2", SMOLLM2), "ulx3s": ("stories15m", STORIES15M)}

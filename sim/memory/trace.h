@@ -40,9 +40,9 @@ inline Trace read_trace(const std::string& path) {
         const std::string word{kind};
         if (word == "wait") trace.segments.push_back({WAIT, 0, first});
         else if (word == "spoil") trace.spoilt.push_back(first);
-        else if ((word == "read" || word == "write") && std::fscanf(file, "%" SCNu32, &count) == 1)
+        else if ((word == "read" || word == "write") && std::fscanf(file, "%" SCNu32, &count) == 1 && count != 0)
             trace.segments.push_back({word == "read" ? READ : WRITE, first, count});
-        else complain("a trace has no segment " + word);
+        else complain("the trace has a segment " + word + " that means nothing");
     }
     std::fclose(file);
     return trace;

@@ -1,10 +1,10 @@
-// Drives a memory with a trace, compares every beat that it reads, and tells how long it took. trace.h says what a trace is.
+// Drives a memory with a trace (trace.h), compares every beat that it reads, and tells how long it took.
 //
 //   sim <memory> <bytes of a beat> <file of the trace> <credit> <beats> <pause> <seed>
 //
 // At most <credit> beats are asked for and not yet used. The consumer uses a beat a cycle and rests for <pause> cycles
-// after every <beats> of them (0: never). With a <seed> above 0 commands and write data are held back at random, so that
-// the data of a write is offered before, with or after its command. What was measured is written as JSON.
+// after every <beats> of them (0: never). With a <seed> above 0 commands and write data are held back at random, so
+// that the data of a write is offered before, with or after its command. What was measured is written as JSON.
 
 #include <chrono>
 #include <cinttypes>
@@ -28,11 +28,15 @@ using weft::Segment;
 
 constexpr uint64_t STUCK = 100'000;  // cycles without a transfer
 
+struct Consumer {
+    uint64_t credit, beats, pause, seed;
+};
+
 // The side of the core.
 class Driver {
 public:
-    Driver(weft::Memory& memory, const weft::Trace& trace, uint32_t credit, uint32_t beats, uint32_t pause, uint64_t seed)
-        : memory_{memory}, contents_{memory, trace}, credit_{credit}, beats_{beats}, pause_{pause}, seed_{seed} {
+    Driver(weft::Memory& memory, const weft::Trace& trace, const Consumer& consumer)
+        : memory_{memory}, contents_{memory, trace}, consumer_{consumer} {
         for (const Segment& segment : trace.segments) {
             segments_.push_back(segment);
             if (segment.kind == weft::WRITE) writes_ += segment.count;
@@ -53,7 +57,7 @@ public:
         std::printf("{\"cycles\": %" PRIu64 ", \"reads\": %" PRIu64 ", \"writes\": %" PRIu64, last_ + 1, reads_, data_);
         std::printf(", \"mismatches\": %" PRIu64 ", \"first_mismatch\": %" PRId64, mismatches_, first_mismatch_);
         std::printf(", \"different\": %" PRIu64 ", \"events\": \"%016" PRIx64 "\"", different_, events_);
-        std::printf(", \"seconds\": %.3f, \"gaps\": {", seconds_);
+        std::printf(", \"seconds\": %.6f, \"gaps\": {", seconds_);
         const char* between = "";
         for (const auto& [gap, count] : gaps_) {
             std::printf("%s\"%" PRIu64 "\": %" PRIu64, between, gap, count);
@@ -65,7 +69,7 @@ public:
 private:
     void cycle() {
         use();
-        while (!segments_.empty() && segments_.front().kind == weft::WAIT && used_ == reads_ && rest()) segments_.pop_front();
+        while (waits() && used_ == reads_ && rest()) segments_.pop_front();
         const Ask ask = question();
         const Answer& answer = memory_.settle(ask);
         if (answer.command_taken) command(ask);
@@ -75,6 +79,8 @@ private:
         memory_.tick();
         ++now_;
     }
+
+    bool waits() const { return !segments_.empty() && segments_.front().kind == weft::WAIT; }
 
     // Cycles of a WAIT go by; whether they are over.
     bool rest() {
@@ -89,14 +95,14 @@ private:
 
     Ask question() {
         Ask ask;
-        if (!segments_.empty() && segments_.front().kind != weft::WAIT && !held_back(0)) {
+        if (!segments_.empty() && !waits() && !held_back(0)) {
             const Segment& segment = segments_.front();
             ask.write = segment.kind == weft::WRITE;
-            ask.command = ask.write || reads_ - used_ < credit_;
+            ask.command = ask.write || reads_ - used_ < consumer_.credit;
             ask.address = segment.address + done_;
         }
         // Without a seed, data comes with its command; else at any time.
-        const bool due = seed_ != 0 ? data_ < writes_ : data_ < written_ + (ask.command && ask.write);
+        const bool due = consumer_.seed != 0 ? data_ < writes_ : data_ < written_ + (ask.command && ask.write);
         if (due && !held_back(1)) {
             ask.data_offered = true;
             ask.data = written(data_);
@@ -106,8 +112,8 @@ private:
 
     // A command or beat that was offered stays until it is taken.
     bool held_back(int what) {
-        if (seed_ == 0 || offered_[what]) return false;
-        offered_[what] = mixed(seed_ + 2 * now_ + what) % 100 < ((now_ >> 7) % 2 ? 90 : 25);
+        if (consumer_.seed == 0 || offered_[what]) return false;
+        offered_[what] = mixed(consumer_.seed + 2 * now_ + what) % 100 < ((now_ >> 7) % 2 ? 90 : 25);
         return !offered_[what];
     }
 
@@ -130,7 +136,8 @@ private:
     }
 
     void compare(const Beat& beat) {
-        const bool equal = !expected_.empty() && std::memcmp(beat.bytes, expected_.front().bytes, memory_.beat_bytes()) == 0;
+        const size_t bytes = memory_.beat_bytes();
+        const bool equal = !expected_.empty() && std::memcmp(beat.bytes, expected_.front().bytes, bytes) == 0;
         if (!equal && mismatches_++ == 0) first_mismatch_ = came_;
         if (!expected_.empty()) expected_.pop_front();
         if (came_++ != 0) ++gaps_[now_ - last_read_];
@@ -142,7 +149,7 @@ private:
             --rest_;
         } else if (used_ < came_) {
             ++used_;
-            if (pause_ != 0 && used_ % beats_ == 0) rest_ = pause_;
+            if (consumer_.pause != 0 && used_ % consumer_.beats == 0) rest_ = consumer_.pause;
         }
     }
 
@@ -157,14 +164,13 @@ private:
 
     weft::Memory& memory_;
     weft::Contents contents_;
-    const uint32_t credit_, beats_, pause_;
-    const uint64_t seed_;
+    const Consumer consumer_;
     std::deque<Segment> segments_;
     std::deque<Beat> expected_;
-    uint32_t done_ = 0;                     // commands of the first segment
-    uint64_t reads_ = 0, came_ = 0, used_ = 0;  // beats asked for, answered, consumed
+    uint32_t done_ = 0;                             // commands of the first segment
+    uint64_t reads_ = 0, came_ = 0, used_ = 0;      // beats asked for, answered, consumed
     uint64_t writes_ = 0, written_ = 0, data_ = 0;  // of the whole trace; commands, and beats of data, so far
-    uint32_t waited_ = 0, rest_ = 0;
+    uint64_t waited_ = 0, rest_ = 0;
     bool offered_[2] = {};
     uint64_t now_ = 0, last_ = 0, last_read_ = 0, quiet_ = 0;
     uint64_t mismatches_ = 0, different_ = 0, events_ = 0;
@@ -179,8 +185,7 @@ int main(int argc, char** argv) {
     if (argc != 8) return 2;
     const auto number = [argv](int k) { return std::strtoull(argv[k], nullptr, 10); };
     const std::unique_ptr<weft::Memory> memory = weft::open_memory(argv[1], number(2));
-    Driver driver{*memory, weft::read_trace(argv[3]), static_cast<uint32_t>(number(4)), static_cast<uint32_t>(number(5)),
-                  static_cast<uint32_t>(number(6)), number(7)};
+    Driver driver{*memory, weft::read_trace(argv[3]), {number(4), number(5), number(6), number(7)}};
     driver.run();
     driver.report();
     return 0;
