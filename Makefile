@@ -31,6 +31,7 @@ option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25
 option.PORT        := --port         # serial port of a board; default: that of its USB chip
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
+option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
 machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
@@ -46,6 +47,7 @@ options.boards   := MODEL
 options.program  := BOARD MODEL
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
 options.results  := OUTPUT
+options.memory   := MEMORY
 options.train    := DATA STEPS SEED OUTPUT
 options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
 options.graph    := MODEL CHECKPOINT NUMBERS MULTIPLIERS STREAMS SCHEDULE OUTPUT
@@ -62,6 +64,8 @@ verilog: setup ## write the core as Verilog with AXI4-Stream ports
 	$(call cli,sim verilog)
 results: setup ## measure performance, correctness and scaling, and write docs/results.md
 	$(call cli,sim results)
+memory: setup ## compare the fast model of a board's external memory with LiteDRAM's controller, in cycles
+	$(call cli,sim memory)
 
 ##@ Build
 count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
@@ -149,5 +153,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

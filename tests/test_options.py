@@ -21,6 +21,7 @@ TARGETS = {
     "wave": ("sim", "wave"),
     "verilog": ("sim", "verilog"),
     "results": ("sim", "results"),
+    "memory": ("sim", "memory"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
