@@ -34,6 +34,7 @@ option.PORT        := --port         # serial port of a board; default: that of 
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
 option.FILE        := --file         # the image to look into
+option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
 machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
@@ -51,6 +52,7 @@ options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDU
 options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
 options.image-info := FILE
 options.results  := OUTPUT
+options.memory   := MEMORY
 options.train    := DATA STEPS SEED OUTPUT
 options.accuracy := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS NAMES DATA OUTPUT
 options.graph    := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS MULTIPLIERS STREAMS SCHEDULE OUTPUT
@@ -67,6 +69,8 @@ verilog: setup ## write the core as Verilog with AXI4-Stream ports
 	$(call cli,sim verilog)
 results: setup ## measure performance, correctness and scaling, and write docs/results.md
 	$(call cli,sim results)
+memory: setup ## compare the fast model of a board's external memory with LiteDRAM's controller, in cycles
+	$(call cli,sim memory)
 
 ##@ Build
 count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
@@ -158,5 +162,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint lock program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

@@ -24,6 +24,7 @@ TARGETS = {
     "image": ("sim", "image"),
     "image-info": ("sim", "image-info"),
     "results": ("sim", "results"),
+    "memory": ("sim", "memory"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
