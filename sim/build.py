@@ -70,8 +70,12 @@ class Design:
         return kind(self.plan, self.schedule, own, observe=observe)
 
     def bench(self, memories: Memories) -> Bench:
-        """The gateware with what drives and records it."""
+        """The gateware with what drives and records it, an external memory included."""
         return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH)
+
+    def open_bench(self, memories: Memories) -> Bench:
+        """The same, but an external memory is left to the program around it."""
+        return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH, outside=True)
 
     def key(self) -> str:
         """Digest of all that the gateware depends on."""
@@ -144,4 +148,7 @@ def make_design(target: Target) -> Design:
 
 def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:
     """The design's bench, built for an engine or found in the cache."""
+    if design.schedule.port and engine == "verilator":
+        key = f"{design.key()} open"
+        return engines.engine(engine).build(design.open_bench, key, cache)
     return engines.engine(engine).build(design.bench, design.key(), cache)
