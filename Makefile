@@ -142,7 +142,7 @@ run       := $(clean_env) .venv/bin/python
 pytest     = -n $(JOBS) --maxprocesses=8 --dist=worksteal
 
 # Tests that run whole simulations: they reach golden/ and hdl/ too, but mostly through the build cache.
-simulators := bench cocotb compare core core_shapes engines results session setup stream_weights synthesis tools wave
+simulators := bench cocotb compare core core_shapes engines memory_models results session setup stream_weights synthesis tools wave
 
 # $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest. An empty
 # one is passed if it was typed. WEFT_MAKE lets the program call options as they were typed here.
