@@ -11,6 +11,7 @@ import boards.__main__
 import golden.__main__
 import sim.__main__
 from golden.cli import FROM_MAKE, application, run, typed
+from golden.quantize import Options
 from sim.build import Target
 from sim.commands import options
 
@@ -20,7 +21,10 @@ TARGETS = {
     "sim": ("sim", "run"),
     "wave": ("sim", "wave"),
     "verilog": ("sim", "verilog"),
+    "image": ("sim", "image"),
+    "image-info": ("sim", "image-info"),
     "results": ("sim", "results"),
+    "memory": ("sim", "memory"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
@@ -73,8 +77,8 @@ EVERY = [(target, option) for target in TARGETS for option in parameters(target)
 @pytest.mark.parametrize(("target", "option"), EVERY)
 def test_what_an_option_cannot_be(capsys, tmp_path, monkeypatch, target, option):
     monkeypatch.chdir(tmp_path)
-    if option in ("--prompt", "--quick"):
-        return  # any text; a flag
+    if option in ("--prompt", "--quick", "--every"):
+        return  # any text; flags
     sentence = told(capsys, target, f"{option}=")
     expected = sentence.removeprefix(f"{option} is empty; expected ")
     assert expected != sentence
@@ -108,7 +112,12 @@ def test_files_are_checked_before_the_work(capsys, tmp_path, monkeypatch, target
         ("wave", "--engine=amaranth --output=x.fst", "--engine is amaranth, which cannot write "),
         ("verilog", "--multipliers=99999", "--multipliers is 99999; expected a whole number from "),
         ("count", "--streams=9999", "--streams is 9999; expected a whole number from 1 to 1024"),
+        ("sim", "--cache-bits=8", "--cache-bits is 8; with scales of matrices expected 16"),
+        ("verilog", "--scales=row", "--scales is 'row', which is for models of the llama family"),
+        ("count", "--cache-bits=12", "--cache-bits is '12'; expected one of 8, 16"),
         ("verilog", "--line 3", "No such option: --line"),
+        ("image-info", "", "--file is missing; expected a value"),
+        ("image-info", "--file=none", "the image none cannot be read: No such file or directory; "),
     ],
 )
 def test_what_options_cannot_be_together(
@@ -159,9 +168,10 @@ def test_without_options_the_target_is_the_default():
 
 def test_every_field_of_a_target_has_an_option():
     words = "--model ailang --checkpoint c --numbers block --schedule pipelined --multipliers 48"
-    more = "--lanes 4 --streams 2 --weights stream --prompt ka"
-    expected = Target("ailang", Path("c"), "block", "pipelined", 48, 4, 2, "stream")
+    more = "--lanes 4 --streams 2 --weights stream --scales row --cache-bits 8 --prompt ka"
+    expected = Target("ailang", Path("c"), "block", "pipelined", 48, 4, 2, "stream", "row", 8)
     assert seen(*shlex.split(f"{words} {more}")) == (expected, "ka")
+    assert expected.options == Options("block", scales="row", cache_bits=8)
     assert set(options.TARGET) == set(vars(Target()))
 
 
@@ -172,7 +182,7 @@ def makefile():
     """Options of every target, and the comment of every option."""
     text = (ROOT / "Makefile").read_text()
     groups = dict(re.findall(r"^(machine|text) *:= (.*)", text, re.M))
-    taken = dict(re.findall(r"^options\.(\w+) *:= (.*)", text, re.M))
+    taken = dict(re.findall(r"^options\.([\w-]+) *:= (.*)", text, re.M))
     for target, names in taken.items():
         taken[target] = re.sub(r"\$\((\w+)\)", lambda m: groups[m[1]], names).split()
     said = re.findall(r"^option\.\w+ *:= (--\S+) +# (.*)", text, re.M)
@@ -183,7 +193,7 @@ def makefile():
 def test_make_help_tells_true_defaults_and_choices(target):
     taken, said = makefile()
     assert set(taken) == set(TARGETS)
-    for option in (f"--{name.lower()}" for name in taken[target]):
+    for option in (f"--{name.lower().replace('_', '-')}" for name in taken[target]):
         parameter = parameters(target)[option]
         behind = said[option].partition("default")[2]
         if parameter.default not in (None, ""):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.external.fetch import Fetch
 from hdl.external.itinerary import Itinerary, token_layout
 from hdl.external.layout import Layout
-from hdl.external.port import MemoryPort
+from hdl.external.port import memory_port
 from hdl.external.program import Reader
 from hdl.external.store import Store
 
@@ -33,7 +33,7 @@ class Traffic(wiring.Component):
         beat = stream.Signature(layout.port)
         super().__init__(
             {
-                "port": Out(MemoryPort((layout.end - 1).bit_length(), layout.port)),
+                "port": Out(memory_port(layout)),
                 "token": In(stream.Signature(token_layout(*self._bits))),
                 "store": In(beat),
                 **{reader.name.lower(): Out(beat) for reader in Reader},

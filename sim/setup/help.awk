@@ -13,14 +13,14 @@ BEGIN {
     if (target in takes) printf "  %-12s  %s\n", "", takes[target]
 }
 
-/^option\.[A-Z]+ *:=/ {
+/^option\.[A-Z_]+ *:=/ {
     name = substr($1, 8)
     meaning[++options] = sprintf("  %-12s%s", name, substr($0, index($0, "# ") + 2))
 }
 
 /^(machine|text) *:=/ { value = $0; sub(/^[^=]*= */, "", value); group[$1] = value }
 
-/^options\.[a-z]+ *:=/ {
+/^options\.[a-z-]+ *:=/ {
     value = $0
     sub(/^[^=]*= */, "", value)
     for (name in group) gsub("\\$\\(" name "\\)", group[name], value)
