@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from golden.external import PORT_BITS
 from golden.formats import half_integers
 from golden.numbers import Fixed
 from golden.stage import Embed, Exponent
 from golden.stages import Context
 from golden.stages.embed import execute
 from hdl.external import embed
-from hdl.external.layout import PORT_BITS
 from hdl.memory import Memories
 from hdl.stream import beats
 from tests.bench import Streams, collected

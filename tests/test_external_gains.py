@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from golden.external import PORT_BITS
 from hdl.external.gains import Gains
-from hdl.external.layout import PORT_BITS
 from tests.bench import Streams, padded
 from tests.external import to_beats
 from tests.units import refused

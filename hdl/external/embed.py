@@ -149,10 +149,8 @@ class Embed(wiring.Component):
 
     def _issue(self, m: Module, valid: Value) -> tuple[Value, Value, Value, Value]:
         """Codes times mantissa: (issued, the first, the last of the vector, of the beat)."""
-        parts, count = (
-            self._port // (CODE * self._lanes),
-            beats(self._stage.output_size, self._lanes),
-        )
+        parts = self._port // (CODE * self._lanes)
+        count = beats(self._stage.output_size, self._lanes)
         part, index, mul = Signal(range(parts)), Signal(range(count)), self.mul
         issued, last, spent = Signal(), Signal(), Signal()
         m.d.comb += [
