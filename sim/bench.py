@@ -14,8 +14,8 @@ from amaranth.lib.wiring import In, Out
 from golden.errors import WeftError
 from hdl.memory import Memories
 from sim import payload, recorder
-from sim.recorder import Design
 from sim.memory_player import flat_members, join_memory, play_memory
+from sim.recorder import Design
 from sim.weight_player import play_weights
 
 REQUESTS, SETTINGS = "bench.requests", "bench.settings"

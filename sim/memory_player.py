@@ -59,9 +59,7 @@ class MemoryPlayer(wiring.Component):
         m.submodules.writes = writes = Queue(self.port.command.p.address.shape(), WRITES)
         port, command, read = self.port, self.port.command, Signal()
         m.d.comb += [
-            command.ready.eq(
-                ~self.pause & Mux(command.p.write, writes.i.ready, ~writes.o.valid)
-            ),
+            command.ready.eq(~self.pause & Mux(command.p.write, writes.i.ready, ~writes.o.valid)),
             read.eq(command.valid & command.ready & ~command.p.write),
             writes.i.valid.eq(command.valid & command.ready & command.p.write),
             writes.i.p.eq(command.p.address),

@@ -29,8 +29,7 @@ class Itinerary(wiring.Component):
 
     Members
     -------
-    token: stream of :func:`token_layout`; positions of a sequence one by one, from 0 or, after a
-        reset, from any.
+    token: stream of :func:`token_layout`; positions of a sequence one by one, from 0.
     o: stream of :func:`segment_layout`.
     stored: the records of the next layer are written (one cycle); its cached segments wait for it.
     begin: a token begins (one cycle).  key_offset, value_offset: beats from the first record of a
@@ -55,6 +54,7 @@ class Itinerary(wiring.Component):
         m = Module()
         layout = self._layout
         self._which, self._sample = Signal.like(self.token.p.token), Signal()
+        self._stored = Signal()
         self._keys = Signal(range(layout.attention.slots * layout.key_record + 1))
         self._values = Signal(range(layout.attention.slots * layout.mantissa_beats + 1))
         weights, cache = (Signal(range(layout.end + 1), name=n) for n in ("weights", "cache"))
@@ -83,16 +83,21 @@ class Itinerary(wiring.Component):
                 with m.If(self.o.ready):
                     m.next = "LAYER"
             with m.State("LAYER"):
-                with m.If(self._steps(m, "layer", layer_segments(layout), weights, cache)):
-                    m.d.sync += layer.eq(layer + 1)
-                    with m.If(layer == len(layout.plan.layers) - 1):
-                        m.d.sync += layer.eq(0)
+                layer_done = self._steps(m, "layer", layer_segments(layout), weights, cache)
+                with m.If(layer_done):
+                    m.d.sync += [layer.eq(layer + 1), self._stored.eq(0)]
+                with m.If(layer_done & (layer == len(layout.plan.layers) - 1)):
+                    m.d.sync += layer.eq(0)
+                    with m.If(self._sample):
                         m.next = "HEAD"
+                    with m.Else():
+                        m.next = "IDLE"
             with m.State("HEAD"):
-                with m.If(~self._sample):
+                head_done = self._steps(m, "head", head_segments(layout), weights, cache)
+                with m.If(head_done):
                     m.next = "IDLE"
-                with m.Elif(self._steps(m, "head", head_segments(layout), weights, cache)):
-                    m.next = "IDLE"
+        with m.If(self.stored):
+            m.d.sync += self._stored.eq(1)
         return m
 
     def _accept(self, m: Module) -> None:
@@ -137,48 +142,38 @@ class Itinerary(wiring.Component):
         ]
         return scale, codes
 
-    def _offer(self, m: Module, reader, start, beats) -> None:
+    def _offer(self, m: Module, reader, start, beats, valid=1) -> None:
         m.d.comb += [
-            self.o.valid.eq(1),
+            self.o.valid.eq(valid),
             self.o.p.reader.eq(reader),
             self.o.p.start.eq(start),
             self.o.p.beats.eq(beats),
         ]
 
-    def _steps(self, m: Module, name: str, segments, weights: Signal, cache: Signal):
+    def _steps(self, m: Module, name: str, segments, weights: Signal, cache: Signal) -> Signal:
         """Offer one segment after the other; high when the last one is taken."""
         layout = self._layout
         step = Signal(range(max(len(segments), 2)), name=f"{name}_step")
-        stored, wait = Signal(name=f"{name}_stored"), Signal(name=f"{name}_wait")
-        kind, beats = (
-            Signal(Reader, name=f"{name}_kind"),
-            Signal(range(layout.end), name=f"{name}_beats"),
-        )
+        kind = Signal(Reader, name=f"{name}_kind")
+        beats = Signal(range(layout.end), name=f"{name}_beats")
         m.d.comb += [
             kind.eq(Array(s.reader.value for s in segments)[step]),
             beats.eq(Array(s.beats for s in segments)[step]),
         ]
         keys, values = kind == Reader.KEYS, kind == Reader.VALUES
         values_start = cache + layout.attention.slots * layout.key_record
+        ready = ~keys | self._stored
         self._offer(
             m, kind, Mux(keys, cache, Mux(values, values_start, weights)),
-            Mux(keys, self._keys, Mux(values, self._values, beats)),
+            Mux(keys, self._keys, Mux(values, self._values, beats)), ready,
         )  # fmt: skip
-        if name == "layer":
-            m.d.comb += wait.eq(keys & ~stored)
-            with m.If(wait):
-                m.d.comb += self.o.valid.eq(0)
         taken, done = Signal(name=f"{name}_taken"), Signal(name=f"{name}_done")
         last = step == len(segments) - 1
-        m.d.comb += [taken.eq(self.o.ready & ~wait), done.eq(taken & last)]
+        m.d.comb += [taken.eq(self.o.ready & ready), done.eq(taken & last)]
         with m.If(taken):
             m.d.sync += step.eq(Mux(last, 0, step + 1))
             with m.If(values):
                 m.d.sync += cache.eq(cache + layout.head_beats)
             with m.Elif(~keys):
                 m.d.sync += weights.eq(weights + beats)
-            with m.If(done):
-                m.d.sync += stored.eq(0)
-        with m.If(self.stored):
-            m.d.sync += stored.eq(1)
         return done

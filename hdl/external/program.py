@@ -1,7 +1,7 @@
 """What a token reads, in order: segments of consecutive beats, each for one reader.
 
-The same for every token and every layer; gateware walks through it (hdl/external/reader.py), and a
-trace of it calibrates the models of memories.
+The same for every token and every layer; gateware walks through it (hdl/external/itinerary.py), and
+a trace of it calibrates the models of memories.
 """
 
 from __future__ import annotations
@@ -35,13 +35,11 @@ class Segment:
 
 def layer_segments(layout: Layout) -> list[Segment]:
     """The segments of a layer: keys and values of every head stand behind the weights of v."""
-    plan, weights = layout.plan, []
+    plan = layout.plan
+    weights = [t for t in layout.tensors if t.layer == 0 and t.stage in plan.template.stages]
     attention = layout.attention
     cached = [Segment(Reader.KEYS, 0), Segment(Reader.VALUES, 0)] * attention.kv_heads
     found: list[Segment] = []
-    for tensor in layout.tensors:
-        if tensor.layer == 0 and tensor.stage in plan.template.stages:
-            weights.append(tensor)
     read = set(attention.inputs)
     before = {stage.output for stage in _before(plan.template, read)}
     for tensor in weights:

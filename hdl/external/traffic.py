@@ -12,12 +12,14 @@ from hdl.external.layout import Layout
 from hdl.external.port import memory_port
 from hdl.external.program import Reader
 from hdl.external.store import Store
+from hdl.stream import Queue
 
 
 class Traffic(wiring.Component):
     """What a core reads from and writes to its memory, for one token after the other.
 
-    Writes go before reads; keys and values are read when those of the token itself are written.
+    Writes go before reads; keys and values are read when those of the token itself are written.  A
+    command goes out a cycle after it is chosen, and stays until it is taken.
 
     Members
     -------
@@ -51,7 +53,9 @@ class Traffic(wiring.Component):
         for reader in Reader:
             name = reader.name.lower()
             wiring.connect(m, getattr(fetch, name), wiring.flipped(getattr(self, name)))
-        command, writes = self.port.command, writer.addresses.valid
+        m.submodules.commands = commands = Queue(self.port.command.p.shape(), 2)
+        wiring.connect(m, commands.o, wiring.flipped(self.port.command))
+        command, writes = commands.i, writer.addresses.valid
         m.d.comb += [
             writer.begin.eq(itinerary.begin),
             writer.key_offset.eq(itinerary.key_offset),

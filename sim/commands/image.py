@@ -9,12 +9,13 @@ from golden import checked
 from golden.blocks import Blocks
 from golden.commands import options
 from golden.errors import check_writable
+from golden.external import PORT_BITS
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
 from golden.quantize import CACHE_BITS, Options, quantize
 from golden.zoo import load
 from hdl.external import image_file
-from hdl.external.layout import PORT_BITS, Layout
+from hdl.external.layout import Layout
 from sim.build import BUILD
 from sim.progress import progress
 from sim.setup.console import step
