@@ -18,7 +18,6 @@ from golden.quantize import WEIGHT_BITS, quantize
 from golden.scaled import is_llama
 from golden.words import counted
 
-
 HEAD = "float32, head in 8-bit rows"
 """What tables call the float model with only its embedding and head rounded."""
 
@@ -31,10 +30,11 @@ def write(report: dict, checkpoint: Checkpoint, texts: Texts, output: Path) -> N
     write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
     write_whole(output.with_suffix(".md"), (markdown(results) + "\n").encode())
     table = Table(title=f"{report['model']}: formats beside float32", title_justify="left")
-    for n, heading in enumerate(_headings(results)):
-        table.add_column(heading, justify="right" if n else "left")
-    for result in results:
-        table.add_row(*_cells(result))
+    # A terminal has room for a format a column rather than for a measure a column.
+    for n, cells in enumerate([_headings(results), *map(_cells, results)]):
+        table.add_column("\n".join(cells[:2]), justify="right" if n else "left")
+    for row in list(zip(_headings(results), *map(_cells, results), strict=True))[2:]:
+        table.add_row(*row)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
