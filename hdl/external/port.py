@@ -1,0 +1,32 @@
+"""The port of an external memory: that of LiteDRAM's native port, without byte masks."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+def command_layout(address_bits: int) -> data.StructLayout:
+    """A command for one beat: its address in beats, and whether it is written."""
+    return data.StructLayout({"address": unsigned(address_bits), "write": unsigned(1)})
+
+
+class MemoryPort(wiring.Signature):
+    """As the reader and writer of a memory sees it.
+
+    Members
+    -------
+    command: stream of :func:`command_layout`.
+    wdata: stream of beats, one for every write command, in order; they may come before it.
+    rdata, rvalid: a beat for every read command, in order.  It cannot wait: the reader asks only
+    for what it has room for.  A read that is asked for after a write of the same beat sees it.
+    """
+
+    def __init__(self, address_bits: int, width: int):
+        super().__init__(
+            {
+                "command": Out(stream.Signature(command_layout(address_bits))),
+                "wdata": Out(stream.Signature(width)),
+                "rdata": In(width),
+                "rvalid": In(1),
+            }
+        )
