@@ -147,8 +147,8 @@ def small():
 def test_every_byte_of_the_header_counts(tmp_path):
     path = written(tmp_path, small())
     data = path.read_bytes()
-    rng = random.Random(2)
-    for at in range(opened(path).header.data_offset):
+    rng, offset = random.Random(2), opened(path).header.data_offset
+    for at in (*range(image_header.header_bytes(len(small().tensors))), *range(1100, offset, 100)):
         spoilt = bytearray(data)
         spoilt[at] ^= rng.randrange(1, 256)
         path.write_bytes(spoilt)
