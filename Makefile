@@ -34,9 +34,10 @@ option.PORT        := --port         # serial port of a board; default: that of 
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
 option.FILE        := --file         # the weight image, as `make image` writes it
+option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
-machine := NUMBERS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
+machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
 
 options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
@@ -52,9 +53,10 @@ options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDU
 options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
 options.image-info := FILE
 options.results  := OUTPUT
+options.memory   := MEMORY
 options.train    := DATA STEPS SEED OUTPUT
-options.accuracy := MODEL CHECKPOINT NUMBERS NAMES DATA OUTPUT
-options.graph    := MODEL CHECKPOINT NUMBERS MULTIPLIERS STREAMS SCHEDULE OUTPUT
+options.accuracy := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS NAMES DATA OUTPUT
+options.graph    := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS MULTIPLIERS STREAMS SCHEDULE OUTPUT
 
 # These may be given to any target.
 common := ARGS PYTHON JOBS CXX WEFT_CACHE
@@ -68,6 +70,8 @@ verilog: setup ## write the core as Verilog with AXI4-Stream ports
 	$(call cli,sim verilog)
 results: setup ## measure performance, correctness and scaling, and write docs/results.md
 	$(call cli,sim results)
+memory: setup ## compare the fast model of a board's external memory with LiteDRAM's controller, in cycles
+	$(call cli,sim memory)
 
 ##@ Build
 count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
@@ -141,7 +145,7 @@ run       := $(clean_env) .venv/bin/python
 pytest     = -n $(JOBS) --maxprocesses=8 --dist=worksteal
 
 # Tests that run whole simulations: they reach golden/ and hdl/ too, but mostly through the build cache.
-simulators := bench cocotb compare core core_shapes engines results session setup stream_weights synthesis tools wave
+simulators := bench cocotb compare core core_shapes engines memory_models results session setup stream_weights synthesis tools wave
 
 # $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest. An empty
 # one is passed if it was typed. WEFT_MAKE lets the program call options as they were typed here.
@@ -161,5 +165,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint load lock program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint load lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

@@ -42,6 +42,11 @@ class Blocks:
         return rows, groups * GROUP
 
     @property
+    def has_groups(self) -> bool:
+        """Whether codes have 4 bits: those that a plan takes as they are."""
+        return self.kind in ("Q4_0", "Q4_1")
+
+    @property
     def scales(self) -> np.ndarray:
         """Float16 scales, [rows, groups]."""
         return self._halves(0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from golden.graph import Graph, run
+from golden.graph import Graph, Past, run
 
 SEED = 7
 SEQUENCES = 32
 FEW_SEQUENCES = 4
 LARGE = 1_000_000
-"""Parameters from which a model is calibrated on FEW_SEQUENCES, to have done with it in seconds."""
+"""Parameters from which a model is calibrated on FEW_SEQUENCES and in float32, to have done with it
+in seconds."""
 
 LENGTH = 32
 HEADROOM = 2.0
@@ -39,11 +40,16 @@ def continued(
     graph: Graph, tokens: np.ndarray, length: int, rng: np.random.Generator
 ) -> np.ndarray:
     """``tokens`` [B, T] continued to [B, length], sampled from the float model at temperature 1."""
+    past = Past()
     while tokens.shape[1] < length:
-        logits = run(graph, tokens)[:, -1]
+        logits = run(graph, tokens[:, past.length :], past=past, dtype=_kind(graph))[:, -1]
         following = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
         tokens = np.concatenate([tokens, following[:, None]], axis=1)
     return tokens
+
+
+def _kind(graph: Graph) -> type:
+    return np.float32 if graph.config.parameters >= LARGE else np.float64
 
 
 def peaks(graph: Graph) -> Peaks:
@@ -53,5 +59,5 @@ def peaks(graph: Graph) -> Peaks:
     def record(layer: int, name: str, value: np.ndarray) -> None:
         seen[layer, name] = HEADROOM * float(np.abs(value).max())
 
-    run(graph, sequences(graph), record)
+    run(graph, sequences(graph), record, dtype=_kind(graph))
     return seen

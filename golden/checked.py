@@ -42,14 +42,14 @@ def number(*names: str, expected: str, help: str) -> OptionInfo:
     return typer.Option(*names, parser=parse, metavar="NUMBER", help=help)
 
 
-def choice(*names: str, of: Iterable[str], help: str) -> OptionInfo:
-    """One of a few words."""
-    words = tuple(of)
+def choice(*names: str, of: Iterable[str | int], help: str) -> OptionInfo:
+    """One of a few words, or of a few numbers."""
+    words = {str(each): each for each in of}
 
-    def parse(value: str) -> str:
-        if value not in words:
+    def parse(value: str | int) -> str | int:
+        if str(value) not in words:
             raise _refused(value, f"one of {', '.join(words)}")
-        return value
+        return words[str(value)]
 
     return typer.Option(*names, parser=parse, metavar="|".join(words), help=help)
 

@@ -95,7 +95,7 @@ def groups_of(name: str, weights: np.ndarray, blocks: Blocks | Rows | None) -> S
     WeftError
         If a row is not a whole number of groups.
     """
-    if isinstance(blocks, Blocks) and blocks.kind in ("Q4_0", "Q4_1"):
+    if isinstance(blocks, Blocks) and blocks.has_groups:
         return as_they_are(blocks)
     if weights.shape[1] % GROUP:
         raise WeftError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from golden.errors import WeftError
@@ -73,12 +73,14 @@ class Step:
     saturated: set[tuple[int, str]] = field(default_factory=set)
 
 
-def run_section(section: Section, context: Context, value) -> Vector:
+def run_section(
+    section: Section, context: Context, value, execute: Mapping[str, Callable] = EXECUTE
+) -> Vector:
     """Execute the stages of a section on its input; every output is tapped."""
     values = {section.input: value}
     for stage in section:
         inputs = (values[name] for name in stage.inputs)
-        values[stage.output] = EXECUTE[stage.kind](stage, context, *inputs)
+        values[stage.output] = execute[stage.kind](stage, context, *inputs)
         context.tap(stage.name, values[stage.output])
     return values[section.output]
 

@@ -205,50 +205,80 @@ def lower(checkpoint: Checkpoint) -> Graph:
     return graph
 
 
-def run(graph: Graph, tokens: np.ndarray, record: Callable | None = None) -> np.ndarray:
-    """Logits [..., T, n_vocab] after every token of whole sequences [..., T], in float64.
+@dataclass
+class Past:
+    """What attention remembers of tokens that were run: how many, keys and values by layer."""
 
-    ``record(layer, name, value)`` is called with every node's output.
+    length: int = 0
+    kept: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def join(self, layer: int, *new: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Keys and values [..., T, size] behind those before them; both are kept."""
+        if layer in self.kept:
+            pairs = zip(self.kept[layer], new, strict=True)
+            new = tuple(np.concatenate(pair, axis=-2) for pair in pairs)
+        self.kept[layer] = new
+        return new
+
+
+def run(
+    graph: Graph,
+    tokens: np.ndarray,
+    record: Callable | None = None,
+    past: Past | None = None,
+    dtype: type = np.float64,
+) -> np.ndarray:
+    """Logits [..., T, n_vocab] after every token of sequences [..., T].
+
+    ``record(layer, name, value)`` is called with every node's output.  ``past``: of the tokens
+    before these; without it sequences are whole.
     """
-    tokens = np.asarray(tokens)
+    past = past or Past()
+    positions = np.arange(past.length, past.length + np.shape(tokens)[-1])
     x = np.asarray(tokens)
     for layer, nodes in graph.sections():
         values = {INPUT: x}
         for node in nodes:
-            x = values[node.name] = _execute(graph.config, node, [values[n] for n in node.inputs])
+            inputs = [values[name] for name in node.inputs]
+            if node.kind == "attention":
+                inputs[1:] = past.join(layer, *inputs[1:])
+            x = _execute(graph.config, node, inputs, positions)
+            x = values[node.name] = x.astype(dtype, copy=False)
             if record is not None:
                 record(layer, node.name, x)
+    past.length += len(positions)
     return x
 
 
-def _execute(c: ModelConfig, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+def _execute(
+    c: ModelConfig, node: Node, inputs: list[np.ndarray], positions: np.ndarray
+) -> np.ndarray:
     x = inputs[0]
     if node.kind == "embed":
         rows = node.weights["tokens"][x].astype(np.float64)
-        return rows + node.weights["positions"][: x.shape[-1]] if c.position == "learned" else rows
+        return rows + node.weights["positions"][positions] if c.position == "learned" else rows
     if node.kind == "norm":
         return norm(x, c.norm_eps) * node.weights.get("gain", 1.0)
     if node.kind == "rope":
         heads = x.reshape(*x.shape[:-1], -1, c.d_head)
-        positions = np.arange(x.shape[-2])[:, None]
-        return rotate(heads, positions, c.rope_theta).reshape(x.shape)
+        return rotate(heads, positions[:, None], c.rope_theta).reshape(x.shape)
     if node.kind == "gate":
         return ACTIVATION[c.activation](x) * inputs[1]
     if node.kind == "linear":
-        return x @ node.weights["w"].T.astype(np.float64)
+        return x @ node.weights["w"].T.astype(x.dtype, copy=False)
     if node.kind == "activation":
         return ACTIVATION[c.activation](x)
     if node.kind == "residual":
         return x + inputs[1]
-    return _attention(c, node, *inputs)
+    return _attention(c, node, positions, *inputs)
 
 
-def _attention(c: ModelConfig, node: Node, q, k, v) -> np.ndarray:
-    shape, length = q.shape, q.shape[-2]
+def _attention(c: ModelConfig, node: Node, positions: np.ndarray, q, k, v) -> np.ndarray:
+    shape, length = q.shape, k.shape[-2]
     q, k, v = (x.reshape(*x.shape[:-1], -1, c.d_head) for x in (q, k, v))
     groups = c.n_head // k.shape[-2]
     k, v = (np.repeat(x, groups, axis=-2) for x in (k, v))
-    age = np.arange(length)[:, None] - np.arange(length)
+    age = positions[:, None] - np.arange(length)
     hidden = (age < 0) | (age >= (c.window or length))
     scores = np.einsum("...qhd,...khd->...hqk", q, k) * node.scale
     scores = np.where(hidden, -np.inf, scores)

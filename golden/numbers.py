@@ -55,10 +55,14 @@ Format = Fixed | Block
 
 
 class Vector(NamedTuple):
-    """Integer mantissas (int64) and the exponent that they share."""
+    """Integer mantissas (int64) and the exponent that they share.
+
+    Vectors of a run of tokens are kept together: mantissas [tokens, n], and one exponent for all,
+    or exponents [tokens, 1].
+    """
 
     mantissa: np.ndarray
-    exponent: int
+    exponent: int | np.ndarray
 
     def to_float(self) -> np.ndarray:
         return np.ldexp(self.mantissa.astype(np.float64), self.exponent)
@@ -99,7 +103,14 @@ def significant_bits(x: np.ndarray) -> int:
     return int(np.bitwise_or.reduce(x ^ (x >> 63), axis=None, initial=0)).bit_length()
 
 
-def requantise(wide: np.ndarray, exponent: int, to: Format) -> Vector:
+def bit_lengths(x: np.ndarray) -> np.ndarray:
+    """``int.bit_length`` of every element of an array of integers that are not negative."""
+    x = np.asarray(x, dtype=np.int64)
+    high, low = x >> 32, x & 0xFFFFFFFF  # float64 holds either half
+    return np.where(high > 0, 32 + np.frexp(high)[1], np.frexp(low)[1]).astype(np.int64)
+
+
+def requantise(wide: np.ndarray, exponent: int | np.ndarray, to: Format) -> Vector:
     """``wide * 2**exponent`` in the format ``to``: one rounding, half to even, then saturation.
 
     ``Fixed``: the shift is the difference of the exponents.  ``Block``: the smallest right shift
@@ -109,13 +120,17 @@ def requantise(wide: np.ndarray, exponent: int, to: Format) -> Vector:
     look.
     """
     if isinstance(to, Fixed):
-        shift = to.exponent - exponent
-    else:
+        rounded = round_half_even(wide, to.exponent - exponent)
+        return Vector(saturate(rounded, to.width), to.exponent)
+    if wide.ndim == 1:
         shift = max(0, significant_bits(wide) - (to.width - 1))
+    else:
+        bits = bit_lengths(np.bitwise_or.reduce(wide ^ (wide >> 63), axis=-1, keepdims=True))
+        shift = np.maximum(0, bits - (to.width - 1))
     return Vector(saturate(round_half_even(wide, shift), to.width), exponent + shift)
 
 
-def overflows(wide: np.ndarray, exponent: int, to: Format) -> bool:
+def overflows(wide: np.ndarray, exponent: int | np.ndarray, to: Format) -> bool:
     """Whether :func:`requantise` would saturate (``Block`` never does: see there)."""
     if not isinstance(to, Fixed):
         return False

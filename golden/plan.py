@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from golden.numbers import Block
-from golden.stage import Stage, stage_macs
+from golden.stage import Attention, Linear, Stage, stage_macs
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,19 @@ class Plan:
         """The kind of its activations (golden.quantize.NUMBERS)."""
         forms = (value for _, stage in self.stages() for value in vars(stage).values())
         return "block" if any(isinstance(form, Block) for form in forms) else "fixed"
+
+    @property
+    def scales(self) -> str:
+        """Which weights of a layer share a scale (golden.quantize.SCALES)."""
+        linear = next(stage for stage in self.template if isinstance(stage, Linear))
+        if linear.scales is None:
+            return "matrix"
+        return "row" if linear.scales.ndim == 1 else "group"
+
+    @property
+    def cache_bits(self) -> int:
+        """Width of cached keys and values."""
+        return next(s.key.width for s in self.template if isinstance(s, Attention))
 
     @property
     def template(self) -> Section:

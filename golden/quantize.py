@@ -2,16 +2,19 @@
 
 Scales of weights: a power of two a ``matrix`` (golden.quantizer), with every pass of the graph; or
 one a ``row`` for 8-bit weights, or a ``group`` for 4-bit ones (golden.scaled), with the graph as it
-is.
+is.  Large models of the llama family need the latter: outliers make their rows differ far.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from golden.blocks import Blocks
+from golden.calibrate import LARGE
 from golden.errors import OptionError
 from golden.graph import from_checkpoint, lower
 from golden.model import Checkpoint
+from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from golden.quantizer import (
     CACHE_BITS,
@@ -23,7 +26,7 @@ from golden.quantizer import (
     norm_format,
     turns,
 )
-from golden.scaled import ScaledQuantizer
+from golden.scaled import ScaledQuantizer, is_llama
 
 __all__ = [
     "CACHE_BITS",
@@ -38,8 +41,22 @@ __all__ = [
 
 
 def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
-    """The plan of a checkpoint: deterministic in checkpoint and options."""
-    options, c = options or Options(), checkpoint.config
+    """The plan of a checkpoint: deterministic in checkpoint and options.
+
+    Raises
+    ------
+    WeftError
+        If the model cannot be had with these options.
+    """
+    options = _resolved(checkpoint, options or Options())
+    if options.scales == "matrix":
+        return Quantizer(lower(checkpoint), options).plan()
+    return ScaledQuantizer(from_checkpoint(checkpoint), options, checkpoint.blocks).plan()
+
+
+def _resolved(checkpoint: Checkpoint, options: Options) -> Options:
+    """The options with what the model needs in place of None."""
+    options, c = replace(options, scales=options.scales or _scales(checkpoint)), checkpoint.config
     needs_blocks = c.position == "rotary" or c.gated or options.scales != "matrix"
     if options.numbers == "fixed" and needs_blocks:
         problem = (
@@ -47,7 +64,23 @@ def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
             "blocks; expected 'block'"
         )
         raise OptionError("numbers", problem)
-    options = replace(options, numbers=options.numbers or ("block" if needs_blocks else "fixed"))
-    if options.scales == "matrix":
-        return Quantizer(lower(checkpoint), options).plan()
-    return ScaledQuantizer(from_checkpoint(checkpoint), options, checkpoint.blocks).plan()
+    if options.scales == "matrix" and options.cache_bits != MANTISSA_BITS:
+        problem = f"is {options.cache_bits}; with scales of matrices expected {MANTISSA_BITS}"
+        raise OptionError("cache_bits", problem)
+    if options.scales != "matrix" and options.weight_bits != WEIGHT_BITS:
+        problem = (
+            f"is {options.weight_bits}, but rows have {WEIGHT_BITS}-bit weights and groups 4-bit "
+            f"ones; expected {WEIGHT_BITS}, or scales of matrices"
+        )
+        raise OptionError("weight_bits", problem)
+    return replace(options, numbers=options.numbers or ("block" if needs_blocks else "fixed"))
+
+
+def _scales(checkpoint: Checkpoint) -> str:
+    """Which weights share a scale, if nobody says: groups where the file has them everywhere."""
+    c = checkpoint.config
+    if c.parameters < LARGE or not is_llama(c):
+        return "matrix"
+    layers = (name for name, shape in c.shapes.items() if name.startswith("layer") and shape[1:])
+    kept = (checkpoint.blocks.get(name) for name in layers)
+    return "group" if all(isinstance(b, Blocks) and b.has_groups for b in kept) else "row"

@@ -49,17 +49,18 @@ class Options:
     Parameters
     ----------
     numbers: the kind of number (None: as the model needs).
-    weight_bits: width of weights with one scale a matrix.  scales: which weights share a scale.
-    cache_bits: width of cached keys and values, with other scales than those.
+    weight_bits: width of weights with one scale a matrix.
+    scales: which weights share a scale (None: as the model needs).
+    cache_bits: width of cached keys and values; 8 with scales of rows or groups only.
     """
 
     numbers: str | None = None
     weight_bits: int = WEIGHT_BITS
-    scales: str = "matrix"
+    scales: str | None = None
     cache_bits: int = MANTISSA_BITS
 
     def __post_init__(self):
-        if self.scales not in SCALES:
+        if self.scales not in (None, *SCALES):
             known = ", ".join(SCALES)
             raise OptionError("scales", f"is {self.scales!r}; expected one of {known}")
         if self.cache_bits not in CACHE_BITS:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from golden.blocks import Blocks, Rows
-from golden.errors import WeftError
+from golden.errors import OptionError
 from golden.formats import Scaled, by_row, check_sums, groups_of
 from golden.graph import Graph, Node
+from golden.model import ModelConfig
 from golden.numbers import MANTISSA_BITS, Block, Fixed, fitting_fraction, quantise
 from golden.plan import Section
 from golden.quantizer import Options, Quantizer
@@ -23,16 +24,26 @@ MORE_HEADROOM = 3
 """Bits that the residual stream has above what calibration asks for: it has enough below."""
 
 
+def is_llama(config: ModelConfig) -> bool:
+    """Whether a model is of the family that has scales of rows or groups."""
+    return (
+        config.position == "rotary"
+        and config.gated
+        and config.norm_head
+        and not config.norm_embedding
+    )
+
+
 class ScaledQuantizer(Quantizer):
     """A quantiser with ``options.scales`` a row or a group; the head has one a row in any case."""
 
     def __init__(self, graph: Graph, options: Options, blocks: Mapping[str, Blocks | Rows]):
-        c = graph.config
-        if not (c.position == "rotary" and c.gated and c.norm_head) or c.norm_embedding:
-            raise WeftError(
-                f"the model {graph.name} has no rotary positions, no gated MLP, no norm before its "
-                "head or one after its embedding; scales of rows or groups are for models of the "
-                "llama family: expected scales of matrices"
+        if not is_llama(graph.config):
+            raise OptionError(
+                "scales",
+                f"is {options.scales!r}, which is for models of the llama family (rotary "
+                f"positions, a gated MLP, a norm before the head and none after the embedding), "
+                f"and {graph.name} is none; expected 'matrix'",
             )
         self._blocks, self._kept = blocks, {}
         super().__init__(graph, options)

@@ -11,6 +11,7 @@ from pathlib import Path
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from golden.quantize import Options, quantize
 from golden.schedule import Schedule
@@ -18,11 +19,15 @@ from golden.zoo import load
 from hdl.build import memory_image
 from hdl.core import Core
 from hdl.core_base import CoreBase
+from hdl.external.core import ExternalCore
 from hdl.memory import Memories
 from hdl.serial.core import SerialCore
 from sim import engines
 from sim.bench import Bench
 from sim.workload import REQUEST_DEPTH
+
+CORES = {"serial": SerialCore, "external": ExternalCore}
+"""Cores of schedules that have one of their own."""
 
 BUILD = Path("build")
 CACHE = BUILD / "cache" / "sim"
@@ -40,6 +45,13 @@ class Target:
     lanes: int | None = None
     streams: int = 1
     weights: str = "rom"
+    scales: str | None = None
+    cache_bits: int = MANTISSA_BITS
+
+    @property
+    def options(self) -> Options:
+        """How to quantise."""
+        return Options(self.numbers, scales=self.scales, cache_bits=self.cache_bits)
 
 
 @dataclass(frozen=True)
@@ -54,12 +66,16 @@ class Design:
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
         own = Memories(self.image, wires=True) if self.schedule.weights == "wires" else memories
-        kind = SerialCore if self.schedule.name == "serial" else Core
+        kind = CORES.get(self.schedule.name, Core)
         return kind(self.plan, self.schedule, own, observe=observe)
 
     def bench(self, memories: Memories) -> Bench:
-        """The gateware with what drives and records it."""
+        """The gateware with what drives and records it, an external memory included."""
         return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH)
+
+    def open_bench(self, memories: Memories) -> Bench:
+        """The same, but an external memory is left to the program around it."""
+        return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH, outside=True)
 
     def key(self) -> str:
         """Digest of all that the gateware depends on."""
@@ -76,7 +92,7 @@ class Design:
 def quantised(target: Target) -> tuple[Checkpoint, Plan]:
     """The checkpoint of a target, and its plan."""
     checkpoint = load(target.model, target.checkpoint)
-    return checkpoint, quantize(checkpoint, Options(target.numbers))
+    return checkpoint, quantize(checkpoint, target.options)
 
 
 MOST_BITS = 1 << 26
@@ -132,4 +148,7 @@ def make_design(target: Target) -> Design:
 
 def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:
     """The design's bench, built for an engine or found in the cache."""
+    if design.schedule.port and engine == "verilator":
+        key = f"{design.key()} open"
+        return engines.engine(engine).build(design.open_bench, key, cache)
     return engines.engine(engine).build(design.bench, design.key(), cache)

@@ -78,6 +78,8 @@ def _identity(
             "schedule": design.schedule.name,
             "weights": design.schedule.weights,
             "numbers": design.plan.numbers,
+            "scales": design.plan.scales,
+            "cache_bits": design.plan.cache_bits,
             "lanes": target.lanes,
             "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
             "names": len(requests),

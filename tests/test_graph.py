@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.graph import PASSES, fold_attention_scale, from_checkpoint, lower, run
+from golden.graph import PASSES, Past, fold_attention_scale, from_checkpoint, lower, run
 from golden.reference import sequence_logits
 from tests.random_models import BASE, CONFIGS, LLAMA, random_checkpoint, random_tokens
 
@@ -30,6 +30,24 @@ def test_a_graph_is_the_reference(name, seed):
 def test_a_pass_keeps_the_float_function(apply, name):
     graph, tokens = from_checkpoint(random_checkpoint(ALL[name])), random_tokens(ALL[name])
     assert_same_function(run(apply(graph), tokens), run(graph, tokens))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_sequence_can_come_in_parts(name):
+    graph, tokens = lower(random_checkpoint(ALL[name])), random_tokens(ALL[name])
+    past = Past()
+    parts = [run(graph, part, past=past) for part in np.split(tokens, [1, 2, 9], axis=1)]
+    assert past.length == tokens.shape[1]
+    assert_same_function(np.concatenate(parts, axis=1), run(graph, tokens))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_single_precision_is_close(name):
+    graph, tokens, kinds = lower(random_checkpoint(ALL[name])), random_tokens(ALL[name]), set()
+    logits = run(graph, tokens, lambda *x: kinds.add(x[2].dtype), dtype=np.float32)
+    assert kinds == {np.dtype(np.float32)}
+    exact = run(graph, tokens)
+    assert 0 < np.abs(logits - exact).max() <= 1e-4 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("broken", [{"scale": 1.0}, {"base": 2.0}])

@@ -6,12 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from golden.external import PORT_BITS
 from golden.generate import run_token
 from golden.quantize import Options, quantize
 from golden.stages import Context
 from golden.stages.attention import Cache
 from hdl.external.image import cache_bytes, memory_bytes, tensor_bytes
-from hdl.external.layout import PORT_BITS, Layout
+from hdl.external.layout import Layout
 from tests.llama import BASE, random_llama
 from tests.memory_reader import Bits, read_gains, read_groups, read_keys, read_rows, read_values
 

@@ -11,6 +11,7 @@ import boards.__main__
 import golden.__main__
 import sim.__main__
 from golden.cli import FROM_MAKE, application, run, typed
+from golden.quantize import Options
 from sim.build import Target
 from sim.commands import options
 
@@ -23,6 +24,7 @@ TARGETS = {
     "image": ("sim", "image"),
     "image-info": ("sim", "image-info"),
     "results": ("sim", "results"),
+    "memory": ("sim", "memory"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
@@ -111,6 +113,9 @@ def test_files_are_checked_before_the_work(capsys, tmp_path, monkeypatch, target
         ("wave", "--engine=amaranth --output=x.fst", "--engine is amaranth, which cannot write "),
         ("verilog", "--multipliers=99999", "--multipliers is 99999; expected a whole number from "),
         ("count", "--streams=9999", "--streams is 9999; expected a whole number from 1 to 1024"),
+        ("sim", "--cache-bits=8", "--cache-bits is 8; with scales of matrices expected 16"),
+        ("verilog", "--scales=row", "--scales is 'row', which is for models of the llama family"),
+        ("count", "--cache-bits=12", "--cache-bits is '12'; expected one of 8, 16"),
         ("verilog", "--line 3", "No such option: --line"),
         ("image-info", "", "--file is missing; expected a value"),
         ("image-info", "--file=none", "the image none cannot be read: No such file or directory; "),
@@ -164,9 +169,10 @@ def test_without_options_the_target_is_the_default():
 
 def test_every_field_of_a_target_has_an_option():
     words = "--model ailang --checkpoint c --numbers block --schedule pipelined --multipliers 48"
-    more = "--lanes 4 --streams 2 --weights stream --prompt ka"
-    expected = Target("ailang", Path("c"), "block", "pipelined", 48, 4, 2, "stream")
+    more = "--lanes 4 --streams 2 --weights stream --scales row --cache-bits 8 --prompt ka"
+    expected = Target("ailang", Path("c"), "block", "pipelined", 48, 4, 2, "stream", "row", 8)
     assert seen(*shlex.split(f"{words} {more}")) == (expected, "ka")
+    assert expected.options == Options("block", scales="row", cache_bits=8)
     assert set(options.TARGET) == set(vars(Target()))
 
 

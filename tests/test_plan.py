@@ -51,10 +51,13 @@ def test_a_signature_has_shapes_and_kinds_only():
     assert linear().signature() == {
         "kind": "linear", "name": "fc", "inputs": ["x"], "output": "fc", "weights": [3, 5],
         "weight_bits": 8, "weight_exponent": "exponent", "source": "fixed16", "format": "fixed16",
+        "scales": None, "minima": None,
     }  # fmt: skip
     same = replace(linear(exponent=9, format=Fixed(16, 3)), weights=np.zeros((3, 5), int))
     assert same.signature() == linear().signature()
-    for other in (linear(4), linear(format=Block(16)), linear(format=Fixed(32, 10))):
+    scaled = linear(scales=np.array([1, 2, 3]))
+    assert scaled.signature() == linear(scales=np.array([7, 8, 9])).signature()
+    for other in (linear(4), linear(format=Block(16)), linear(format=Fixed(32, 10)), scaled):
         assert other.signature() != linear().signature()
 
 
@@ -79,7 +82,8 @@ def test_every_integer_is_in_the_digest(plan):
             assert other.signature() == plan.signature()
             assert other.digest() not in seen
             seen.add(other.digest())
-    assert len(seen) == 8  # itself; two tables and a format; two integers and two formats
+    # Itself; two tables, an exponent and a format; three exponents and two formats.
+    assert len(seen) == 10
 
 
 def test_layers_have_one_signature(plan):

@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import quantize as module
-from golden import zoo
+from golden import calibrate, zoo
 from golden.accuracy import integer_logits
 from golden.balancer import make_schedule
 from golden.errors import WeftError
@@ -151,7 +150,7 @@ def test_signatures_tell_shapes_and_digests_tell_values(numbers):
 
 def test_saturation_is_flagged(monkeypatch):
     checkpoint, saturated = random_checkpoint(BASE, scale=8), set()
-    monkeypatch.setattr(module.calibrate, "HEADROOM", 1 / 8)
+    monkeypatch.setattr(calibrate, "HEADROOM", 1 / 8)
     plan = quantize(checkpoint)
     relative_error(checkpoint, plan, saturated)
     names = {name for _, name in saturated}
@@ -203,6 +202,8 @@ def test_scores_beyond_reason_are_refused(exponent, names):
         ({"weight_bits": 1}, "weight_bits is 1; expected 2 to 16"),
         ({"weight_bits": 17}, "weight_bits is 17; expected 2 to 16"),
         ({"weight_bits": 8.5}, "weight_bits is 8.5; expected 2 to 16"),
+        ({"scales": "column"}, "scales is 'column'; expected one of matrix, row, group"),
+        ({"cache_bits": 12}, "cache_bits is 12; expected 8 or 16"),
     ],
 )
 def test_options_refused(options, sentence):
@@ -223,7 +224,7 @@ def test_the_kind_of_number_that_a_model_needs():
 
 @pytest.mark.parametrize("name", ["rotary positions", "gated", "llama"])
 def test_rotary_positions_and_gates_need_blocks(name):
-    with pytest.raises(WeftError, match="numbers is 'fixed', but rotary positions and gated MLPs"):
+    with pytest.raises(WeftError, match="numbers is 'fixed', but rotary positions, gated MLPs"):
         plan_of(name, "fixed")
 
 

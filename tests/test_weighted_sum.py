@@ -1,4 +1,4 @@
-"""hdl/weighted_sum.py against golden.stages.attention.weighted_sum, with stalls on all sides."""
+"""hdl/weighted_sum.py against golden.stages.attention, with stalls on all sides."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Block, Fixed, round_half_even, saturate
 from golden.stage import Attention as Stage
-from golden.stages.attention import VALUE_GUARD, weighted_sum
+from golden.stages.attention import LEAST, halved
 from hdl.attention_shape import Shape
 from hdl.weighted_sum import TOTAL_LATENCY, WeightedSum
 from tests.bench import Streams
@@ -35,8 +35,9 @@ def some_work(shape, slots, seed):
 def expected(shape, weights, values, exponents):
     """Totals [group, head of a beat], and sums [beat, lane]."""
     totals = weights.sum(axis=0)
-    sums = weighted_sum(weights, values, exponents)
-    shifts = VALUE_GUARD + 1 + np.array([int(t).bit_length() - 1 for t in totals])
+    aligned = halved(weights, (exponents.max() - exponents)[:, None])
+    sums = np.einsum("jh,jhd->hd", aligned, values)
+    shifts = np.array([int(t).bit_length() for t in totals])
     rounded = saturate(round_half_even(sums, shifts[:, None]), MANTISSA_BITS)
     return totals.reshape(shape.groups, shape.heads), rounded.reshape(shape.beats, shape.lanes)
 
@@ -113,6 +114,18 @@ def test_sums(options, idle, greed):
             assert [int(x) for x in sums[n]] == want_sums[n].tolist(), f"beat {n}"
         if not idle and not greed:  # the first value is read in cycle 0, and a slot follows a slot
             assert cycles[0] == slots + TOTAL_LATENCY
+
+
+@pytest.mark.parametrize("apart", [1, 14, 15, 16, LEAST - 1, LEAST, LEAST + 1, 32, 64, 127, 255])
+def test_values_of_exponents_far_apart(apart):
+    shape = shape_of(form=BLOCK)
+    weights, values, _ = some_work(shape, 4, 5)
+    weights[1:] = [[1] * 4, [2] * 4, [tables.ONE] * 4]
+    exponents = np.array([127 - apart, 127, 127, 127 - apart])
+    totals, sums, _ = sums_of(shape, weights, values, exponents)
+    want_totals, want_sums = expected(shape, weights, values, exponents)
+    assert [[int(t) for t in beat.total] for beat in totals] == want_totals.tolist()
+    assert [[int(x) for x in beat] for beat in sums] == want_sums.tolist()
 
 
 def test_one_wrong_weight_shows():

@@ -16,6 +16,7 @@ from golden.cli import typed
 from golden.commands import options
 from golden.errors import WeftError, check_writable, write_whole
 from golden.model import Checkpoint
+from golden.numbers import MANTISSA_BITS
 from golden.quantize import WEIGHT_BITS, Options, quantize
 from golden.tokenizer import CharacterTokenizer, is_character_vocabulary
 from golden.train import sequence
@@ -30,6 +31,8 @@ def accuracy(
     checkpoint_file: options.CheckpointFile = None,
     numbers: options.Numbers = None,
     weight_bits: options.WeightBits = WEIGHT_BITS,
+    scales: options.Scales = None,
+    cache_bits: options.CacheBits = MANTISSA_BITS,
     names: Annotated[int, checked.whole(least=1, most=MOST, help="Texts, at most.")] = NAMES,
     data_file: Annotated[
         Path | None,
@@ -48,7 +51,7 @@ def accuracy(
     check_writable(output)
     checkpoint = zoo.load(model, checkpoint_file)
     texts, origin = _texts(checkpoint, data_file, names)
-    plan = quantize(checkpoint, Options(numbers, weight_bits))
+    plan = quantize(checkpoint, Options(numbers, weight_bits, scales, cache_bits))
     bar = partial(tqdm, unit="text", leave=False, disable=None)
     result = measure(checkpoint, plan, texts, bar)
     report = {
@@ -57,6 +60,8 @@ def accuracy(
         "plan_digest": plan.digest(),
         "numbers": plan.numbers,
         "weight_bits": weight_bits,
+        "scales": plan.scales,
+        "cache_bits": plan.cache_bits,
         "texts": origin,
         **result.to_dict(),
     }

@@ -14,6 +14,7 @@ from golden.commands import options
 from golden.datapath import make_datapath
 from golden.diagram import make_diagram
 from golden.errors import WeftError, check_writable, write_whole
+from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from golden.quantize import WEIGHT_BITS, Options, quantize
 from golden.schedule import Schedule
@@ -29,6 +30,8 @@ def graph(
     streams: options.Streams = 1,
     numbers: options.Numbers = None,
     weight_bits: options.WeightBits = WEIGHT_BITS,
+    scales: options.Scales = None,
+    cache_bits: options.CacheBits = MANTISSA_BITS,
     report: Annotated[
         Path | None,
         checked.file(help="Busy cycles; build/sim/<model>/report.json if it fits, when not given"),
@@ -49,7 +52,7 @@ def graph(
     for file in files.values():
         check_writable(file)
     checkpoint = zoo.load(model, checkpoint_file)
-    plan = quantize(checkpoint, Options(numbers, weight_bits))
+    plan = quantize(checkpoint, Options(numbers, weight_bits, scales, cache_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
     if report is not None:
         _, seen = read_report(report)

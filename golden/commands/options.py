@@ -7,7 +7,7 @@ from typing import Annotated
 
 from golden import checked
 from golden.numbers import MANTISSA_BITS
-from golden.quantize import NUMBERS
+from golden.quantize import CACHE_BITS, NUMBERS, SCALES
 from golden.schedule import SCHEDULES
 from golden.zoo import PRESETS
 
@@ -24,6 +24,10 @@ Numbers = Annotated[
     str | None,
     checked.choice(of=NUMBERS, help="Activations; fixed, or block where the model needs it."),
 ]
+Scales = Annotated[
+    str | None, checked.choice(of=SCALES, help="Which weights share a scale; as the model needs.")
+]
+CacheBits = Annotated[int, checked.choice(of=CACHE_BITS, help="Width of cached keys and values.")]
 WeightBits = Annotated[int, checked.whole(least=2, most=MANTISSA_BITS, help="Width of a weight.")]
 Schedule = Annotated[str, checked.choice(of=SCHEDULES, help="One layer datapath, or one a layer.")]
 Multipliers = Annotated[

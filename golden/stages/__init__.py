@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,6 @@ from golden.stage import Stage
 @dataclass
 class Context:
     """What a stage may read beside its inputs, for one token of one sequence.
-
     ``cache`` maps (layer, stage name) to the key/value cache of this sequence; ``taps`` collects
     every value by (layer, name); ``saturated`` collects the (layer, name) that overflowed.
     """
@@ -36,7 +36,7 @@ class Context:
         """Remember that an element of the stage's answer was held to the range of its format."""
         self.saturated.add((self.layer, stage.name))
 
-    def requantise(self, stage: Stage, wide: np.ndarray, exponent: int) -> Vector:
+    def requantise(self, stage: Stage, wide: np.ndarray, exponent: int | np.ndarray) -> Vector:
         """``wide * 2**exponent`` in the stage's format; remembers whether it saturated."""
         answer = requantise(wide, exponent, stage.format)
         # Only a vector with an element at a limit can have been held there.
@@ -45,3 +45,19 @@ class Context:
         if at_limit and overflows(wide, exponent, stage.format):
             self.saturates(stage)
         return answer
+
+
+@dataclass
+class Run(Context):
+    """Of many tokens of a sequence at once: ``token`` and ``position`` are arrays [tokens].
+
+    ``record(layer, name, value)`` is called with every value, a row a token, instead of taps.
+    """
+
+    token: np.ndarray
+    position: np.ndarray
+    record: Callable[[int, str, Vector], None] | None = None
+
+    def tap(self, name: str, value: Vector) -> None:
+        if self.record is not None:
+            self.record(self.layer, name, value)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from golden import tables
-from golden.numbers import MANTISSA_BITS, Vector, round_half_even, saturate
+from golden.numbers import MANTISSA_BITS, Vector, bit_lengths, round_half_even, saturate
 from golden.stage import Attention
 from golden.stages import Context
 
@@ -51,9 +51,36 @@ class Cache:
         self.values[slot] = value.mantissa.reshape(self.values.shape[1:])
         self.key_exponents[slot], self.value_exponents[slot] = key.exponent, value.exponent
 
+    def ordered(self, positions: np.ndarray) -> "Cache":
+        """What is kept of positions, in their order."""
+        slots = positions % len(self.keys)
+        return Cache(
+            self.keys[slots], self.values[slots], self.key_exponents[slots],
+            self.value_exponents[slots],
+        )  # fmt: skip
+
+    def extended(self, other: "Cache") -> "Cache":
+        """This and then the other."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Cache(*(np.concatenate(pair) for pair in pairs))
+
+    def put(self, positions: np.ndarray, other: "Cache") -> None:
+        """Keep the last entries of another in the slots of the positions that end with them."""
+        last = positions[-len(self.keys) :]
+        for mine, others in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine[last % len(self.keys)] = others[-len(last) :]
+
+
+def cache_of(stage: Attention, context: Context) -> Cache:
+    """The cache of the layer at work, an empty one at first."""
+    key = (context.layer, stage.name)
+    if key not in context.cache:
+        context.cache[key] = Cache.empty(stage)
+    return context.cache[key]
+
 
 def softmax_weights(scores: np.ndarray) -> np.ndarray:
-    """``2**(score - maximum)`` of [positions, heads] with 15 fraction bits, unnormalised.
+    """``2**(score - maximum)`` of [positions, ...] with 15 fraction bits, unnormalised.
 
     The whole part of the difference shifts the tabulated fraction: rounded to nearest, ties up.
     """
@@ -67,27 +94,24 @@ def halved(weights: np.ndarray, times: np.ndarray) -> np.ndarray:
     return ((weights << 1 >> np.minimum(times, LEAST)) + 1) >> 1
 
 
-def reciprocal(total: int) -> tuple[int, int]:
+def reciprocal(total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(r, k): ``1 / total = r * 2**-(15 + k)`` with k the place of the leading one of ``total``."""
-    top = total.bit_length() - 1
-    return int(tables.reciprocal().lookup((total << 15 >> top) & 0x7FFF)), top
+    top = bit_lengths(total) - 1
+    return tables.reciprocal().lookup((total << 15 >> top) & 0x7FFF), top
 
 
 def normalised(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """``sums / totals`` a head, as integers in units of 2**-14 of the values' unit.
+    """``sums / totals`` of [..., heads, d_head] and [..., heads], in 2**-14 of the values' unit.
 
     Each sum is first rounded to 16 bits (it cannot exceed the largest value), then multiplied by
     the reciprocal of its total.
     """
-    quotients = np.empty_like(sums)
-    for head, total in enumerate(totals):
-        r, top = reciprocal(int(total))
-        quotients[head] = saturate(round_half_even(sums[head], top + 1), MANTISSA_BITS) * r
-    return quotients
+    r, top = (x[..., None] for x in reciprocal(totals))
+    return saturate(round_half_even(sums, top + 1), MANTISSA_BITS) * r
 
 
 def score(stage: Attention, dots: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(scores of ``dots * 2**exponents``, both [positions, heads or 1]; whether one was held)."""
+    """(scores of ``dots * 2**exponents``, arrays that broadcast; whether one was held)."""
     if stage.scaled:
         factor, fraction = score_scale(stage.d_head)
         dots, exponents = dots * factor, exponents - fraction
@@ -102,10 +126,7 @@ def execute(stage: Attention, context: Context, q: Vector, k: Vector, v: Vector)
     Taps ``name.scores`` and ``name.weights``, each [slots, heads].  A value whose exponent is below
     the largest is multiplied by a weight that is halved as often.
     """
-    key = (context.layer, stage.name)
-    if key not in context.cache:
-        context.cache[key] = Cache.empty(stage)
-    cache = context.cache[key]
+    cache = cache_of(stage, context)
     cache.store(context.position % stage.slots, k, v)
     seen = slice(0, stage.attended(context.position))
     query = q.mantissa.reshape(stage.kv_heads, -1, stage.d_head)

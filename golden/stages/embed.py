@@ -1,5 +1,7 @@
 """Embedding: the rows of two tables, added and saturated; or a row of codes times its scale."""
 
+import numpy as np
+
 from golden.numbers import Vector, saturate
 from golden.stage import SCALE_FRACTION, Embed
 from golden.stages import Context
@@ -9,7 +11,7 @@ def execute(stage: Embed, context: Context, token: int) -> Vector:
     """Mantissas [size] of ``tokens[token] + positions[position]`` in the stage's format."""
     row = stage.tokens[token]
     if stage.scales is not None:
-        wide = row.astype("i8") * stage.scales[token]
+        wide = row * np.expand_dims(stage.scales[token], -1)
         return context.requantise(stage, wide, int(stage.exponent) - SCALE_FRACTION)
     if stage.positions is not None:
         row = row + stage.positions[context.position]

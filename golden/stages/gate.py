@@ -18,7 +18,7 @@ def sigmoid(x: Vector) -> np.ndarray:
     """
     magnitude = np.abs(x.mantissa)
     shift = tables.SIGMOID_FRACTION + x.exponent
-    left, right = min(max(shift, 0), 16), min(max(-shift, 0), 31)
+    left, right = (np.minimum(np.maximum(s, 0), most) for s, most in ((shift, 16), (-shift, 31)))
     y = tables.sigmoid().lookup(np.minimum(magnitude << left >> right, LARGEST))
     return np.where(x.mantissa < 0, (1 << tables.UNIT) - y, y)
 

@@ -26,10 +26,20 @@ def reciprocal_root(size: int, total: int) -> tuple[int, int]:
     return int(tables.root(size).lookup((top & 1) << 15 | fraction)), top >> 1
 
 
+def scale(stage: Norm, squares: int, exponent: int) -> tuple[int, int]:
+    """:func:`reciprocal_root` of a sum of squares in units of ``2**(2 * exponent)``."""
+    return reciprocal_root(stage.size, max(squares + aligned_epsilon(stage, exponent), 1))
+
+
 def execute(stage: Norm, context: Context, x: Vector) -> Vector:
     """``x / rms(x) * gain`` [size] in the stage's format; a zero vector stays zero."""
-    total = int(np.sum(x.mantissa * x.mantissa)) + aligned_epsilon(stage, x.exponent)
-    r, h = reciprocal_root(stage.size, max(total, 1))
+    squares = np.sum(x.mantissa * x.mantissa, axis=-1)
+    if squares.ndim == 0:
+        r, h = scale(stage, int(squares), x.exponent)
+    else:
+        exponents = np.broadcast_to(x.exponent, (len(squares), 1))[:, 0]
+        pairs = map(scale, [stage] * len(squares), squares.tolist(), exponents.tolist())
+        r, h = np.array(list(pairs)).T[..., None]
     exponent = tables.norm_exponent(stage.size) - tables.UNIT - h
     if stage.gain is None:
         return context.requantise(stage, x.mantissa * r, exponent)

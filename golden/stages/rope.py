@@ -27,17 +27,17 @@ def sine(phase: np.ndarray) -> np.ndarray:
     return np.where(quadrant & 2, -y, y)
 
 
-def rotation(stage: Rope, position: int) -> tuple[np.ndarray, np.ndarray]:
+def rotation(stage: Rope, position: int | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(cosine, sine) of every pair of a head [d_head / 2], with UNIT fraction bits."""
     mask = (1 << PHASE_BITS) - 1
-    phase = stage.turns * (position & mask) & mask
+    phase = stage.turns * np.expand_dims(position & mask, -1) & mask
     return sine(phase + (1 << QUARTER) & mask), sine(phase)
 
 
 def execute(stage: Rope, context: Context, x: Vector) -> Vector:
     """The turned heads [n_head * d_head] in the stage's format: exact products, one rounding."""
-    cos, sin = rotation(stage, context.position)
-    pairs = x.mantissa.reshape(stage.n_head, stage.d_head // 2, 2)
+    cos, sin = (wave[..., None, :] for wave in rotation(stage, context.position))
+    pairs = x.mantissa.reshape(*x.mantissa.shape[:-1], stage.n_head, stage.d_head // 2, 2)
     a, b = pairs[..., 0], pairs[..., 1]
-    wide = np.stack([a * cos - b * sin, a * sin + b * cos], axis=-1).reshape(-1)
+    wide = np.stack([a * cos - b * sin, a * sin + b * cos], axis=-1).reshape(x.mantissa.shape)
     return context.requantise(stage, wide, x.exponent - tables.UNIT)

@@ -13,9 +13,10 @@ from dataclasses import astuple, dataclass, fields
 from typing import NamedTuple
 
 from golden.blocks import GROUP
+from golden.external import PORT_BITS
 from golden.stage import SCALE_FRACTION, SCALED_BITS, Linear, Norm, Stage
 from hdl.external.image import place
-from hdl.external.layout import PORT_BITS, Gains, Groups, Layout, Rows, Tensor
+from hdl.external.layout import Gains, Groups, Layout, Rows, Tensor
 
 MAGIC = b"\x89WEFT\r\n\x1a"
 """As PNG's: no text begins like this, and a transfer that changes ends of lines spoils it."""

@@ -4,6 +4,10 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.plan import Plan
+from golden.schedule import Schedule
+from hdl.external.layout import Layout
+
 
 def command_layout(address_bits: int) -> data.StructLayout:
     """A command for one beat: its address in beats, and whether it is written."""
@@ -30,3 +34,15 @@ class MemoryPort(wiring.Signature):
                 "rvalid": In(1),
             }
         )
+
+
+def memory_port(layout: Layout) -> MemoryPort:
+    """The port of a memory of that layout."""
+    return MemoryPort((layout.end - 1).bit_length(), layout.port)
+
+
+def memory_members(plan: Plan, schedule: Schedule) -> dict:
+    """The members of a core: ``memory``, if its schedule has one outside."""
+    if not schedule.port:
+        return {}
+    return {"memory": Out(memory_port(Layout(plan, schedule.port)))}

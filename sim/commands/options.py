@@ -46,6 +46,8 @@ TARGET = {
     "lanes": Lanes,
     "streams": options.Streams,
     "weights": Weights,
+    "scales": options.Scales,
+    "cache_bits": options.CacheBits,
 }
 """The option of every field of ``Target``."""
 
