@@ -10,9 +10,10 @@ from pathlib import Path
 from golden.errors import WeftError
 from golden.generate import Request
 from sim import bench, taps
-from sim.build import Design
+from sim.build import IMAGES, Design
 from sim.compare import Checker
 from sim.engines import Simulation, Trace
+from sim.memory_player import memory_words
 from sim.mismatch import Mismatch
 from sim.workload import request_rows
 
@@ -65,10 +66,15 @@ def run(
     image = dict(design.loaded())
     image[bench.REQUESTS] = bench.requests(simulation.design, list(request_rows(requests)))
     image[bench.SETTINGS] = bench.settings(watchdog=WATCHDOG, **settings)
+    memory = None
+    if simulation.design.port:
+        memory = design.external.outside(design.plan, IMAGES, Path(folder))
+    else:
+        image |= memory_words(design.plan, design.schedule)
     outcome, tail = Outcome(checker), []
     started = time.perf_counter()
     try:
-        for line in simulation.run(image, folder, trace):
+        for line in simulation.run(image, folder, trace, memory=memory):
             if line[0] == "@":
                 checker.feed(line)
             elif line[0] == "t":
