@@ -50,6 +50,7 @@ class Request:
     sequence: logical number of the sequence; with ``seed`` it is the key of the noise.
     noise_scale: golden.noise.noise_scale(temperature); 0 is greedy.
     stop: token that ends the sequence when it is sampled, or None.
+    start: tokens of the prompt that were taken in before: their keys and values are there already.
     """
 
     prompt: tuple[int, ...]
@@ -58,6 +59,7 @@ class Request:
     seed: int = 0
     noise_scale: int = 0
     stop: int | None = None
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,24 @@ def check_request(plan: Plan, request: Request) -> None:
             f"the prompt has {len(request.prompt)} tokens; "
             f"this model has positions for {plan.n_ctx}"
         )
+    if not 0 <= request.start < len(request.prompt):
+        raise WeftError(
+            f"{request.start} tokens of the prompt were taken in before, and it has "
+            f"{len(request.prompt)}; expected fewer, and at least 0"
+        )
     if request.count < 1:
         raise WeftError(f"{request.count} tokens are wanted; expected at least 1")
 
 
-def generate(plan: Plan, request: Request) -> Iterator[Step]:
-    """Every token of one sequence, prompt included, in order; WeftError as in check_request."""
+def generate(plan: Plan, request: Request, cache: dict | None = None) -> Iterator[Step]:
+    """Every token of one sequence, prompt included, in order; WeftError as in check_request.
+
+    ``cache`` has the keys and values of the tokens before ``request.start``; it goes on from there.
+    """
     check_request(plan, request)
-    cache: dict = {}
-    pending, position, sampled, last = list(request.prompt), 0, 0, False
+    cache = {} if cache is None else cache
+    pending, position = list(request.prompt[request.start :]), request.start
+    sampled, last = 0, False
     while pending and not last:
         token, wanted = pending.pop(0), not pending
         context = Context(

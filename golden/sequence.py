@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from golden.errors import WeftError
-from golden.generate import EXECUTE, run_section
+from golden.generate import EXECUTE, Request, run_section
 from golden.numbers import Vector
 from golden.plan import Plan
 from golden.stage import Sample
@@ -40,6 +40,13 @@ def token_row(value: Vector, row: int) -> Vector:
     exponent = value.exponent
     own = exponent if np.ndim(exponent) == 0 else int(exponent[row, 0])
     return Vector(value.mantissa[row], own)
+
+
+def cache_before(plan: Plan, request: Request) -> dict:
+    """Keys and values of the tokens before ``request.start``: what ``generate`` goes on from."""
+    sequence = TokenSequence(plan)
+    sequence.take(request.prompt[: request.start])
+    return sequence.cache
 
 
 class TokenSequence:

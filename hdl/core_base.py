@@ -39,7 +39,8 @@ class CoreBase(wiring.Component):
         self.taps: list[Tap] = []
         self.units: list[UnitStatus] = []
         self.counters: list[Counter] = []
-        self._generator = Generator(schedule.streams, self.tags, plan.n_vocab, plan.n_ctx)
+        starts = bool(schedule.port)  # only such a memory can be filled before
+        self._generator = Generator(schedule.streams, self.tags, plan.n_vocab, plan.n_ctx, starts)
         ports = self._generator.signature.members
         super().__init__(
             {

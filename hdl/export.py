@@ -27,6 +27,8 @@ MEANINGS = {
     "noise_scale": "0: greedy; else temperature * ln 2 in units of 2**-12 (first beat)",
     "stop": "token that ends the sequence when it is sampled (first beat)",
     "has_stop": "whether `stop` counts (first beat)",
+    "start": "position of the first token of the packet: keys and values of those before it lie in"
+    " the memory (first beat)",
     "stream": "slot that the sequence lives in",
     "position": "position of the token that this one was sampled after",
     "cycles": "clock cycles from the acceptance of that token to this one",

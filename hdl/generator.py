@@ -28,9 +28,14 @@ def position_bits(tags: Tags, n_ctx: int | None) -> int:
     return WORD if n_ctx is None else tags.position
 
 
-def request_layout(n_vocab: int) -> data.StructLayout:
-    """One token of a prompt; what is behind ``last`` counts in the first beat only."""
+def request_layout(n_vocab: int, start_bits: int = 0) -> data.StructLayout:
+    """One token of a prompt; what is behind ``last`` counts in the first beat only.
+
+    ``start`` (if it has bits) is the position of the first token: keys and values of those before
+    it are there already.
+    """
     token = unsigned(token_bits(n_vocab))
+    start = {"start": unsigned(start_bits)} if start_bits else {}
     return data.StructLayout(
         {
             "token": token,
@@ -42,8 +47,16 @@ def request_layout(n_vocab: int) -> data.StructLayout:
             "noise_scale": unsigned(noise.SCALE_BITS),
             "stop": token,
             "has_stop": unsigned(1),
+            **start,
         }
     )
+
+
+def join_requests(m: Module, source, sink) -> None:
+    """Connect the requests of a host to those of a core, which may know ``start``: it is 0."""
+    fields = source.p.shape().members
+    m.d.comb += [sink.p[name].eq(source.p[name]) for name in fields]
+    m.d.comb += [sink.valid.eq(source.valid), source.ready.eq(sink.ready)]
 
 
 def token_layout(n_vocab: int, tags: Tags, n_ctx: int | None) -> data.StructLayout:
@@ -90,14 +103,15 @@ class Generator(wiring.Component):
 
     A request takes the lowest free slot, or waits; its further beats wait for the core to finish
     the token before.  The host's business (golden.generate.check_request): ``first`` and ``last``
-    enclose a request, tokens are below n_vocab, a prompt is at most n_ctx long, noise_scale is
-    below 2**15, and ``tokens`` is read while requests are written.  A count of 0 counts as 1.
+    enclose a request, tokens are below n_vocab, a prompt ends within n_ctx, noise_scale is below
+    2**15, and ``tokens`` is read while requests are written.  A count of 0 counts as 1.
     Tested: 1 to 4 streams, core latencies of 1 to 20 cycles, streams that overtake each other.
 
     Parameters
     ----------
     streams: slots.  tags: widths of the tags.
     n_vocab, n_ctx: as in the plan (n_ctx None: endless, and the tag's position wraps around).
+    starts: a request says at which position it begins, instead of at 0.
 
     Members
     -------
@@ -119,7 +133,9 @@ class Generator(wiring.Component):
     ValueError: streams or n_ctx do not fit the tags.
     """
 
-    def __init__(self, streams: int, tags: Tags, n_vocab: int, n_ctx: int | None):
+    def __init__(
+        self, streams: int, tags: Tags, n_vocab: int, n_ctx: int | None, starts: bool = False
+    ):
         if streams < 1 or streams > 1 << tags.stream:
             raise ValueError(f"{streams} streams do not fit a tag of {tags.stream} bits")
         if n_ctx is not None and not 1 <= n_ctx <= 1 << tags.position:
@@ -127,9 +143,10 @@ class Generator(wiring.Component):
         self._streams, self._tags, self._n_ctx = streams, tags, n_ctx
         self._position_bits = position_bits(tags, n_ctx)
         self._token_bits = token_bits(n_vocab)
+        start_bits = self._position_bits if starts else 0
         super().__init__(
             {
-                "requests": In(stream.Signature(request_layout(n_vocab))),
+                "requests": In(stream.Signature(request_layout(n_vocab, start_bits))),
                 "accept": Out(stream.Signature(answer_layout(n_vocab, tags))),
                 "noise_jobs": Out(stream.Signature(noise.job_layout(self._position_bits))),
                 "done": In(stream.Signature(answer_layout(n_vocab, tags))),
@@ -215,8 +232,9 @@ class Generator(wiring.Component):
         ]
         slot = _Selected(slots, which)
         first = asked.p.first & ~back
+        start = asked.p.start if "start" in asked.p.shape().members else 0
         m.d.comb += [
-            position.eq(Mux(first, 0, slot.position + 1)),
+            position.eq(Mux(first, start, slot.position + 1)),
             entry.i.valid.eq(back | (asked.valid & asked.ready)),
             entry.i.p.token.eq(Mux(back, done.p.token, asked.p.token)),
             entry.i.p.tag.stream.eq(which),

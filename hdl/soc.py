@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl import tally
+from hdl.generator import join_requests
 from hdl.host import Host, hello_payload
 from hdl.uart import Receiver, Transmitter, bit_cycles
 
@@ -74,7 +75,7 @@ class Soc(wiring.Component):
         m.submodules.receiver = receiver = Receiver(self._cycles)
         m.submodules.transmitter = transmitter = Transmitter(self._cycles)
         wiring.connect(m, host.o, transmitter.i)
-        wiring.connect(m, host.requests, core.requests)
+        join_requests(m, host.requests, core.requests)
         wiring.connect(m, core.tokens, host.tokens)
         m.d.comb += [
             receiver.rx.eq(self.rx),

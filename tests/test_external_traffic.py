@@ -33,7 +33,7 @@ class Bench:
     ):
         self.layout, self.seed, self.idle, self.stuck = layout, seed, idle, stuck
         rng = random.Random(seed)
-        self.words = {a: rng.getrandbits(layout.port) for a in range(layout.weights_end)}
+        self.words = {a: rng.getrandbits(layout.port) for a in range(layout.end)}
         self.fresh = dict(self.words)
         vocabulary = len(layout.embed.tokens)
         self.tokens = [
@@ -174,6 +174,12 @@ def test_the_embedding_of_its_own_behind_the_head():
 
 def test_another_sequence_begins():
     check(Bench(layout_of(64), [0, 0, 1, 1, 1, 0, 1], positions=[0, 1, 2, 3, 0, 1, 0]))
+
+
+@pytest.mark.parametrize("window", [3, None])
+def test_sequences_begin_anywhere(window):
+    layout = layout_of(64, replace(CONFIG, window=window))
+    check(Bench(layout, [0, 1, 0, 0, 1, 1], positions=[7, 8, 2, 3, 40, 0]))
 
 
 def test_nothing_is_read_without_room():

@@ -27,6 +27,13 @@ def test_weights_by_hand():
     assert weight_bytes(plan_of("matrix")) == matrix + 2 * D
 
 
+def test_a_token_of_a_prompt_does_not_read_the_head():
+    for scales in ("row", "group"):
+        plan = plan_of(scales)
+        without = weight_bytes(plan) - weight_bytes(plan, sampled=False)
+        assert without == VOCAB * (D + 2) + 2 * D  # with its scales, and the gains before it
+
+
 def test_tables_of_small_models():
     plan = quantize(random_checkpoint(CONFIGS["microgpt"]))
     assert weight_bytes(plan) == 4 * 16 * 16 + 2 * 16 * 64 + 27 * 16 + 2 * 16 * 2

@@ -6,6 +6,8 @@ memory is byte ``k % (port / 8)`` of beat ``k // (port / 8)``, bits 8 * that on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from golden.blocks import GROUP
@@ -80,6 +82,15 @@ def _float16(integers: np.ndarray, count: int) -> np.ndarray:
     padded = np.zeros(count, "<f2")
     padded[: len(integers)] = halves(integers)
     return padded.view(np.uint8)
+
+
+def all_cache_bytes(layout: Layout, caches: Mapping) -> np.ndarray:
+    """The records of all layers: the memory from ``layout.weights_end`` on.
+
+    ``caches``: a Cache by (layer, name of the stage), as a Context has them.
+    """
+    name, layers = layout.attention.name, range(len(layout.plan.layers))
+    return np.concatenate([cache_bytes(layout, k, caches[k, name]) for k in layers])
 
 
 def cache_bytes(layout: Layout, layer: int, cache: Cache) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,11 +25,12 @@ def token_layout(token_bits: int, position_bits: int) -> data.StructLayout:
 class Itinerary(wiring.Component):
     """The segments of one token after the other.
 
-    A segment a cycle at the most, none for four cycles when a token begins.
+    A segment a cycle at the most, none for four cycles when a token begins.  A sequence may begin
+    at any position, which is counted to, a cycle each, before its token is taken.
 
     Members
     -------
-    token: stream of :func:`token_layout`; positions of a sequence one by one, from 0.
+    token: stream of :func:`token_layout`; positions of a sequence one by one.
     o: stream of :func:`segment_layout`.
     stored: the records of the next layer are written (one cycle); its cached segments wait for it.
     begin: a token begins (one cycle).  key_offset, value_offset: beats from the first record of a
@@ -55,19 +56,23 @@ class Itinerary(wiring.Component):
         layout = self._layout
         self._which, self._sample = Signal.like(self.token.p.token), Signal()
         self._stored = Signal()
-        self._keys = Signal(range(layout.attention.slots * layout.key_record + 1))
-        self._values = Signal(range(layout.attention.slots * layout.mantissa_beats + 1))
+        self._counters()
         weights, cache = (Signal(range(layout.end + 1), name=n) for n in ("weights", "cache"))
         layer = Signal(range(len(layout.plan.layers)))
-        place = self._place(m)
+        place, there = self._place(m), Signal()
+        position = self.token.p.position
+        m.d.comb += there.eq((position == 0) | (position == self._position + 1))
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.token.ready.eq(1)
+                m.d.comb += self.token.ready.eq(there)
                 m.d.sync += [weights.eq(0), cache.eq(layout.weights_end)]
                 with m.If(self.token.valid):
-                    m.d.comb += self.begin.eq(1)
-                    self._accept(m)
-                    m.next = "PLACE"
+                    m.d.sync += self._which.eq(self.token.p.token)
+                    m.d.sync += self._sample.eq(self.token.p.sample)
+                    self._count(m, self._position >= position)
+                    with m.If(there):
+                        m.d.comb += self.begin.eq(1)
+                        m.next = "PLACE"
             with m.State("PLACE"):  # two cycles of a constant's product
                 m.next = "PLACED"
             with m.State("PLACED"):
@@ -100,21 +105,30 @@ class Itinerary(wiring.Component):
             m.d.sync += self._stored.eq(1)
         return m
 
-    def _accept(self, m: Module) -> None:
-        """The token's slot, and how many records of its heads it will read."""
-        layout, token = self._layout, self.token.p
+    def _counters(self) -> None:
+        """What hangs on a position; at reset it is 0."""
+        layout = self._layout
+        slots, key, value = layout.attention.slots, layout.key_record, layout.mantissa_beats
+        self._position = Signal.like(self.token.p.position)
+        self._slot, self._seen = Signal(range(slots)), Signal(range(slots + 1), init=1)
+        self._keys = Signal(range(slots * key + 1), init=key)
+        self._values = Signal(range(slots * value + 1), init=value)
+
+    def _count(self, m: Module, restart: Value) -> None:
+        """To the next position, or to 0: its slot, and how many records of heads are read there."""
+        layout, slot, seen = self._layout, self._slot, self._seen
         slots = layout.attention.slots
-        slot, seen = Signal(range(slots)), Signal(range(slots + 1))
-        first, full, last = token.position == 0, seen == slots, slot == slots - 1
-        m.d.sync += [self._which.eq(token.token), self._sample.eq(token.sample)]
-        with m.If(first):
-            m.d.sync += [slot.eq(0), self.key_offset.eq(0), self.value_offset.eq(0), seen.eq(1)]
+        full, last = seen == slots, slot == slots - 1
+        with m.If(restart):
+            m.d.sync += [self._position.eq(0), slot.eq(0), seen.eq(1)]
+            m.d.sync += [self.key_offset.eq(0), self.value_offset.eq(0)]
             m.d.sync += [
                 self._keys.eq(layout.key_record),
                 self._values.eq(layout.mantissa_beats),
             ]
         with m.Else():
             m.d.sync += [
+                self._position.eq(self._position + 1),
                 slot.eq(Mux(last, 0, slot + 1)),
                 self.key_offset.eq(Mux(last, 0, self.key_offset + layout.key_record)),
                 self.value_offset.eq(Mux(last, 0, self.value_offset + layout.mantissa_beats)),
