@@ -10,6 +10,7 @@ option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smo
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
 option.NAMES       := --names        # how many names (texts); default 20, for large models, wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
+option.START       := --start        # tokens of the prompt, its start token included, that are not simulated: their keys and values are put into the external memory before; default 0
 option.PROMPT      := --prompt       # text to go on from; default empty, for chat what is typed
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
 option.SEED        := --seed         # same seed, same result: 0 to 4294967295; default 42
@@ -43,7 +44,7 @@ option.OUTPUT      := --output       # file to write; default: in build/, for re
 machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS MEMORY CONTROLLER PORT CONTEXT WINDOW
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
 
-options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
+options.sim      := MODEL CHECKPOINT $(text) START ENGINE $(machine) TRACE TAPS
 options.wave     := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE FROM CYCLES OUTPUT
 options.verilog  := MODEL CHECKPOINT $(machine) OUTPUT
 options.count    := MODEL CHECKPOINT $(machine) FAMILY OUTPUT

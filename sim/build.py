@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
@@ -79,7 +79,7 @@ class Design:
     plan: Plan
     schedule: Schedule
     image: Mapping
-    external: External = External()
+    external: External = field(default_factory=External)
 
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
@@ -94,6 +94,15 @@ class Design:
     def open_bench(self, memories: Memories) -> Bench:
         """The same, but an external memory is left to the program around it."""
         return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH, outside=True)
+
+    def least_cycles(self) -> dict[str, float]:
+        """Cycles that a token of a prompt and one to sample after take, by an external memory."""
+        if not self.schedule.port:
+            return {}
+        return {
+            f"{kind}_cycles": self.external.bound(self.plan, [0], sampled)
+            for kind, sampled in (("prefill", False), ("decode", True))
+        }
 
     def key(self) -> str:
         """Digest of all that the gateware depends on."""

@@ -40,7 +40,7 @@ class Checker:
         self.spans: dict[tuple[str, int, int, int], tuple[int, int]] = {}
         self.saturated: set[tuple[int, str]] = set()
         self.kept: dict[tuple[int, str], list] | None = {} if keep else None
-        self._assembler = Assembler(plan, schedule, design)
+        self._assembler = Assembler(plan, schedule, design, [r.start for r in requests])
 
     @property
     def tokens(self) -> int:
@@ -83,8 +83,10 @@ class Checker:
         section, instance = section_of(name)
         layers = range(instance, len(self.plan.layers), self.schedule.instances)
         for sequence, length in sorted(self.golden.lengths.items()):
-            sampled = len(self.golden.requests[sequence].prompt) - 1
-            for position in range(sampled if section == "epilogue" else 0, length):
+            request = self.golden.requests[sequence]
+            sampled = len(request.prompt) - 1
+            first = sampled if section == "epilogue" else request.start
+            for position in range(first, length):
                 for layer in layers if section.startswith("layer") else (0,):
                     key = sequence, position, layer
                     if (name, *key) not in self.spans:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from golden.errors import OptionError, write_whole
 from golden.plan import Plan
 from golden.traffic import cache_bytes, weight_bytes
-from hdl.external.image import memory_bytes
+from hdl.external.image import all_cache_bytes, memory_bytes
 from hdl.external.layout import Layout
 from sim.engines import Outside
 from sim.memory import models
 
+
+def bytes_per_token(plan: Plan, seen: Sequence[int], sampled: bool = True) -> float:
+    """Bytes that a token needs, and no others (golden.traffic): mean over positions."""
+    cached = sum(cache_bytes(plan, position) for position in seen) / len(seen)
+    return weight_bytes(plan, sampled) + cached
+
+
 KEPT = "memory-{digest}-{port}.bin"
 """File of a model's weights as they lie in a memory."""
+
+CACHED = "cache.bin"
+"""File of the keys and values that are there when a run begins."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +92,34 @@ class External:
                 f"is {self.memory}, which has {self.size / 1e6:.0f} MB; the weights of {plan.name} "
                 f"take {layout.weights_end * beat / 1e6:.0f} MB: expected a smaller model",
             )
+        weights = layout.weights_end * beat / 1e6
         raise OptionError(
             "context",
-            f"is {layout.attention.slots}; beside the weights ({layout.weights_end * beat / 1e6:.0f}"
-            f" MB) the memory of {self.memory} ({self.size / 1e6:.0f} MB) has room for {fits:,} "
-            "positions: expected at most those, or a window",
+            f"is {layout.attention.slots}; beside the weights ({weights:.0f} MB) the memory of "
+            f"{self.memory} ({self.size / 1e6:.0f} MB) has room for {fits:,} positions: expected "
+            "at most those, or a window",
         )
 
-    def outside(self, plan: Plan, folder: Path, run_folder: Path) -> Outside:
-        """The memory with the weights, whose file is kept in ``folder``."""
+    def outside(
+        self, plan: Plan, folder: Path, run_folder: Path, caches: Mapping | None = None
+    ) -> Outside:
+        """The memory with the weights, whose file is kept in ``folder``.
+
+        ``caches``: keys and values that are there already (hdl.external.image.all_cache_bytes).
+        """
         layout = Layout(plan, self.bits)
         file = folder / KEPT.format(digest=plan.digest()[:24], port=self.bits)
         if not (file.is_file() and file.stat().st_size == layout.weights_end * self.bits // 8):
             write_whole(file, memory_bytes(layout).tobytes())
-        return Outside(self.model(run_folder), ((file, 0),))
+        contents = [(file, 0)]
+        if caches:
+            contents.append((run_folder / CACHED, layout.weights_end * self.bits // 8))
+            write_whole(run_folder / CACHED, all_cache_bytes(layout, caches).tobytes())
+        return Outside(self.model(run_folder), tuple(contents))
 
-    def bound(self, plan: Plan, seen: Sequence[int]) -> float:
-        """Cycles a token that no core with this memory can go below: mean over positions."""
-        cached = sum(cache_bytes(plan, position) for position in seen) / len(seen)
-        return (weight_bytes(plan) + cached) / self.bytes_per_cycle
+    def bound(self, plan: Plan, seen: Sequence[int], sampled: bool = True) -> float:
+        """Cycles a token that no core with this memory can go below: mean over positions.
+
+        A token of a prompt is not ``sampled`` after, and does not read the head.
+        """
+        return bytes_per_token(plan, seen, sampled) / self.bytes_per_cycle

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from golden.generate import Request, Step, generate
 from golden.plan import Plan
+from golden.sequence import cache_before
 
 REMEMBERED = 4
 """Steps of a sequence that are kept after a comparison: the last may still be on its way."""
@@ -24,6 +25,7 @@ class IntegerModel:
     steps: dict[tuple[int, int], Step] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
     _running: dict[int, Iterator[Step]] = field(default_factory=dict)
+    _before: dict[int, dict] = field(default_factory=dict)
 
     def step(self, sequence: int, position: int) -> Step | None:
         """The step of a token, or None where the model has already stopped, or never started."""
@@ -48,6 +50,12 @@ class IntegerModel:
             if position > newest[sequence] - REMEMBERED
         }
 
+    def cache_before(self, sequence: int) -> dict:
+        """Keys and values of a sequence at its start; its first step goes on from them."""
+        if sequence not in self._before:
+            self._before[sequence] = cache_before(self.plan, self.requests[sequence])
+        return self._before[sequence]
+
     def remaining(self, sequence: int) -> int:
         """Steps of a sequence that nobody has asked for."""
         return sum(1 for _ in self._run(sequence))
@@ -55,5 +63,6 @@ class IntegerModel:
     def _run(self, sequence: int) -> Iterator[Step]:
         """The steps of a sequence that are still to be made."""
         if sequence not in self._running:
-            self._running[sequence] = generate(self.plan, self.requests[sequence])
+            request, cache = self.requests[sequence], self.cache_before(sequence)
+            self._running[sequence] = generate(self.plan, request, cache)
         return self._running[sequence]

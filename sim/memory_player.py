@@ -11,7 +11,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.external.image import memory_bytes
+from hdl.external.image import all_cache_bytes, memory_bytes
 from hdl.external.layout import Layout
 from hdl.external.port import memory_port
 from hdl.memory import Memories
@@ -27,9 +27,10 @@ WRITES = 4
 """Writes whose beats have not come."""
 
 
-def words(layout: Layout) -> Sequence[int]:
-    """Its beats when a run begins."""
-    return beats(layout, memory_bytes(layout).tobytes())
+def words(layout: Layout, caches: Mapping | None = None) -> Sequence[int]:
+    """Its beats when a run begins: weights, and keys and values that are there already."""
+    cached = all_cache_bytes(layout, caches).tobytes() if caches else b""
+    return beats(layout, memory_bytes(layout).tobytes() + cached)
 
 
 def beats(layout: Layout, raw: bytes) -> list[int]:
@@ -116,6 +117,6 @@ def join_memory(m: Module, core, bench) -> None:
     ]
 
 
-def memory_words(plan, schedule) -> Mapping[str, Sequence[int]]:
-    """The contents of the memory of a bench, by name, if it has one."""
-    return {WORDS: words(Layout(plan, schedule.port))} if schedule.port else {}
+def memory_words(plan, schedule, caches=None) -> Mapping[str, Sequence[int]]:
+    """The contents of the memory of a bench, by name, if it has one; see :func:`words`."""
+    return {WORDS: words(Layout(plan, schedule.port), caches)} if schedule.port else {}

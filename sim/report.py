@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import tomllib
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from golden.stage import stage_macs
 from golden.tokenizer import tokenizer_for
 from hdl.build import unit_jobs
 from hdl.weight_ports import weight_ports
-from sim import tools
+from sim import external_report, tools
 from sim.build import Design, Target
 from sim.mismatch import Mismatch
 from sim.session import Outcome
@@ -37,16 +38,41 @@ def make_report(
     cycles = [token["cycles"] for _, token in outcome.tokens]
     throughput = throughput_cycles(outcome)
     bound = bounds(design, outcome)
+    taken = statistics.fmean(cycles) if design.schedule.port else throughput
     return _identity(target, design, engine, sampling, requests, outcome) | {
         "cycles_per_token": cycles_per_token(cycles),
         "throughput_cycles_per_token": throughput,
         "bound": bound,
-        "utilisation": bound[f"{bound['binding']}_cycles"] / throughput,
+        "utilisation": bound[f"{bound['binding']}_cycles"] / taken,
+        **_of_memory(design, outcome),
         "stages": stage_rows(design, outcome),
+        **_of_simulation(outcome),
+        "accuracy": float_accuracy(design, requests, outcome),
+    }
+
+
+def interrupted_report(
+    target: Target, design: Design, engine: str, sampling: Sampling, requests, outcome: Outcome
+) -> dict:
+    """The report of a run that Ctrl-C ended: what it was of, and what was measured until then."""
+    told = _identity(target, design, engine, sampling, requests, outcome) | {"interrupted": True}
+    if outcome.tokens:
+        told["cycles_per_token"] = cycles_per_token([t["cycles"] for _, t in outcome.tokens])
+    return told | _of_memory(design, outcome) | _of_simulation(outcome)
+
+
+def _of_memory(design: Design, outcome: Outcome) -> dict:
+    """What only a core with an external memory has to tell."""
+    return external_report.figures(design, outcome) if design.schedule.port else {}
+
+
+def _of_simulation(outcome: Outcome) -> dict:
+    """What the simulation itself came to, comparison included."""
+    return {
         "simulated_cycles": outcome.simulated_cycles,
         "simulated_cycles_per_second": outcome.simulated_cycles / outcome.wall_seconds,
         "wall_seconds": outcome.wall_seconds,
-        "accuracy": float_accuracy(design, requests, outcome),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
@@ -84,6 +110,7 @@ def _identity(
             "port": design.schedule.port,
             "memory": design.external.memory if design.schedule.port else None,
             "controller": design.external.controller if design.schedule.port else None,
+            "start": requests[0].start,
             "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
             "names": len(requests),
             "tokens": requests[0].count,
@@ -123,13 +150,16 @@ def bounds(design: Design, outcome: Outcome) -> dict:
     Products of weights and attention only, every multiplier busy in every cycle; the mean over the
     positions of the run.  Weights on chip cost no memory cycles; streamed weights are read once a
     token, without what fills their words, each port at its whole width in every cycle; the port
-    that takes longest counts, and ``memory_bytes_per_cycle`` is its width.
+    that takes longest counts, and ``memory_bytes_per_cycle`` is its width.  With an external memory
+    only tokens count after which one was sampled: the others do not read the head.
     """
-    macs = statistics.fmean(design.plan.macs(position) for position in positions(outcome))
+    external = bool(design.schedule.port)
+    seen = external_report.sampled_positions(outcome) if external else positions(outcome)
+    macs = statistics.fmean(design.plan.macs(position) for position in seen)
     products = macs / design.schedule.multipliers
     memory, width = max(_port_cycles(design), default=(0, 0))
-    if design.schedule.port:
-        memory = design.external.bound(design.plan, list(positions(outcome)))
+    if external:
+        memory = design.external.bound(design.plan, seen)
         width = design.external.bytes_per_cycle
     return {
         "multiplier_cycles": products,

@@ -80,6 +80,7 @@ def print_summary(report: dict, path: Path | str, console: Console) -> None:
     console.print()
     console.print(stage_table(report))
     cycles, bound = report["cycles_per_token"], report["bound"]
+    memory = [_memory_line(report)] if "bytes_per_token" in report else []
     accuracy = report["accuracy"]
     flags = ", ".join(report["saturated"]) or "none"
     for line in (
@@ -91,6 +92,7 @@ def print_summary(report: dict, path: Path | str, console: Console) -> None:
         f"{counted(report['options']['streams'], 'stream')}; bound "
         f"{bound[bound['binding'] + '_cycles']:.1f} ({bound['binding']}), "
         f"utilisation {report['utilisation']:.1%}",
+        *memory,
         f"integer against float model on this text: {accuracy['nll_difference']:+.4f} nats a "
         f"token, KL {accuracy['kl']:.5f}, top-1 {accuracy['top1']:.1%}",
         f"{report['simulated_cycles']:,} cycles simulated in {report['wall_seconds']:.1f} s "
@@ -99,6 +101,21 @@ def print_summary(report: dict, path: Path | str, console: Console) -> None:
         console.print(line, markup=False)
     if "trace" in report:
         console.print(_trace_line(report["trace"], report["simulated_cycles"]), markup=False)
+
+
+def _memory_line(report: dict) -> str:
+    """What a prompt costs, and what the memory's bytes come to."""
+    prefill, width = report["prefill"], report["bound"]["memory_bytes_per_cycle"]
+    told = f"memory: {report['bytes_per_token'] / 1e6:.3f} MB a token, {width:.3f} bytes a cycle"
+    if prefill["tokens"]:
+        told += (
+            f"; prompt: {counted(prefill['tokens'], 'token')} of {prefill['mean']:.1f} cycles, "
+            f"bound {prefill['memory_cycles']:.1f}"
+        )
+    if rates := report["tokens_per_second"]:
+        told += f"; {rates['decode']:.2f} tokens/s at {rates['clock_mhz']} MHz, "
+        told += rates["clock_source"]
+    return told
 
 
 def _trace_line(trace: dict, cycles: int) -> str:

@@ -16,6 +16,9 @@ CHUNK = 4096
 CYCLE_DIGITS = 8
 """Digits of a cycle in the recorder's lines."""
 
+CYCLE, PAYLOAD = slice(5, 5 + CYCLE_DIGITS), 5 + CYCLE_DIGITS + 1
+"""Where the line of a tap tells its cycle, and from where on its payload."""
+
 
 @dataclass(frozen=True)
 class Recording:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,6 @@ from sim.recorder import Design
 from sim.taps import Recording
 
 ACCEPT, EMBED, SAMPLE = "accept", "prologue.embed", "epilogue.sample"
-CYCLE = slice(5, 13)
-"""Where a line tells its cycle."""
 PARTS = ("stream", "position", "layer")
 """Fields of a tag that say what a beat belongs to."""
 
@@ -43,7 +41,7 @@ class Assembler:
     Parameters
     ----------
     plan, schedule: what was simulated; requests start in order, from sequence number 0.
-    design: of the simulation.
+    design: of the simulation.  starts: the position at which each request begins.
 
     Members
     -------
@@ -51,15 +49,17 @@ class Assembler:
     left: recorded beats of vectors that have not ended.
     """
 
-    def __init__(self, plan: Plan, schedule: Schedule, design: Design):
+    def __init__(self, plan: Plan, schedule: Schedule, design: Design, starts: Sequence[int]):
         self.schedule = schedule
         self.names = [name for name, _ in design.taps]
         self.tokens = 0
         self._design = design
+        self._begins = starts
         self._sections = dict(sections(plan, schedule.instances))
         self._pending: dict[str, list[str]] = {f"@{k:03x}": [] for k in range(len(design.taps))}
         self._starts: dict[int, tuple[list[int], list[int]]] = {}  # by slot: cycles, sequences
         self._begun = 0
+        self._at: dict[int, int] = {}  # by slot: the position that was taken in last
         self._embedded: list[int] = []  # first cycles of embeddings whose token is not yet taken in
 
     @property
@@ -76,11 +76,11 @@ class Assembler:
         Of the newest cycle more lines may follow: it waits, unless this is ``everything``.
         """
         pending = self._pending
-        newest = max((part[-1][CYCLE] for part in pending.values() if part), default="")
+        newest = max((part[-1][taps.CYCLE] for part in pending.values() if part), default="")
         held = {
             tap: [part.pop()]
             for tap, part in pending.items()
-            if part and part[-1][CYCLE] == newest and not everything
+            if part and part[-1][taps.CYCLE] == newest and not everything
         }
         lines = [line for part in pending.values() for line in part]
         recordings = taps.decode(self._design, lines)
@@ -151,11 +151,16 @@ class Assembler:
             first, accepted.tag("stream"), accepted.tag("position"), strict=True
         ):
             cycles, sequences = self._starts.setdefault(int(stream), ([], []))
-            if position == 0:
+            before, self._at[int(stream)] = self._at.get(int(stream)), int(position)
+            if position == self._start() and position - 1 != before:
                 cycles.append(int(cycle))
                 sequences.append(self._begun)
                 self._begun += 1
         self.tokens += len(accepted)
+
+    def _start(self) -> int:
+        """The position at which the next sequence begins."""
+        return self._begins[self._begun] if self._begun < len(self._begins) else 0
 
     def _sequences(self, recording: Recording) -> np.ndarray:
         """The sequence of each beat: the one that started last in its slot."""

@@ -45,11 +45,13 @@ def make_requests(
     names: int,
     prompt: str = "",
     tokens: int | None = None,
+    start: int = 0,
 ) -> list[Request]:
     """``names`` sequences that all start with ``prompt``; sequence k has number k.
 
     ``tokens`` limits what is sampled in each; without it a sequence ends by itself or with its
-    context.  Raises WeftError if the prompt has unknown characters or does not fit the context, or
+    context.  ``start`` tokens of the prompt were taken in before.  Raises WeftError if the prompt
+    has unknown characters or does not fit the context, if it has no more tokens than ``start``, or
     if there are more prompts than one run takes.
     """
     if names < 1:
@@ -63,6 +65,15 @@ def make_requests(
         raise WeftError(
             f"the prompt {prompt!r} has {counted(len(ids), 'token')} with the start token; "
             f"this model has {counted(n_ctx, 'position')}"
+        )
+    if start and names > 1:
+        problem = f"is {start}, and {names} texts share one memory: expected 0, or a single text"
+        raise OptionError("start", problem)
+    if start >= len(ids):
+        raise OptionError(
+            "start",
+            f"is {start}; the prompt has {counted(len(ids), 'token')} with the start token, and "
+            "the last one is simulated in any case: expected fewer",
         )
     if names * len(ids) > REQUEST_DEPTH:
         raise OptionError(
@@ -78,6 +89,7 @@ def make_requests(
             seed=sampling.seed,
             noise_scale=noise_scale(sampling.temperature),
             stop=tokenizer.stop,
+            start=start,
         )
         for k in range(names)
     ]
@@ -86,10 +98,12 @@ def make_requests(
 def request_rows(requests: Sequence[Request]) -> Iterator[dict]:
     """The beats of the core's ``requests`` port, one a prompt token (hdl.generator)."""
     for request in requests:
-        for k, token in enumerate(request.prompt):
+        start = {"start": request.start} if request.start else {}
+        for k, token in enumerate(request.prompt[request.start :], request.start):
             yield {
+                **start,
                 "token": token,
-                "first": int(k == 0),
+                "first": int(k == request.start),
                 "last": int(k == len(request.prompt) - 1),
                 "count": request.count,
                 "seed": request.seed,

@@ -14,6 +14,7 @@ from sim.__main__ import app
 from sim.build import Design
 from sim.clock import trace_time
 from sim.commands import run as command
+from sim.compare import Checker
 from sim.show import Voice
 from tests.models import microgpt
 
@@ -81,7 +82,7 @@ def test_a_hang_leaves_no_report(capsys, monkeypatch, folder):
     assert not (folder / REPORT).exists()
 
 
-def test_an_interrupt_leaves_no_report_and_ends_the_line(capsys, monkeypatch, folder):
+def test_an_interrupt_leaves_what_was_measured_and_ends_the_line(capsys, monkeypatch, folder):
     say, heard = Voice.say, []
 
     def interrupted(self, token):
@@ -94,8 +95,27 @@ def test_an_interrupt_leaves_no_report_and_ends_the_line(capsys, monkeypatch, fo
     status, out, _ = simulate(capsys)
     assert status == 130
     assert not any(token["last"] for token in heard)  # in the middle of a name
-    assert out == "".join(MADE.checkpoint.vocabulary[t["token"]] for t in heard) + "\n"
-    assert not (folder / REPORT).exists()
+    text = "".join(MADE.checkpoint.vocabulary[t["token"]] for t in heard)
+    assert out == text + "\n"
+    report = json.loads((folder / REPORT).read_text())
+    assert report["interrupted"] is True
+    assert report["sampled"] == 4  # one had come, and was not said
+    assert report["text"][0].startswith(text)
+    assert report["cycles_per_token"]["first"] == heard[0]["cycles"]
+    assert report["simulated_cycles"] > 0
+    assert report["compared"] > 0
+    assert "stages" not in report
+
+
+def test_an_interrupt_in_a_comparison_leaves_a_report(capsys, monkeypatch, folder):
+    def interrupted(self, everything=False):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checker, "check", interrupted)
+    monkeypatch.setattr(session, "BATCH", 2)
+    assert simulate(capsys)[0] == 130
+    report = json.loads((folder / REPORT).read_text())
+    assert (report["interrupted"], report["sampled"], report["compared"]) == (True, 2, 0)
 
 
 def test_bad_options_leave_the_old_report(capsys, folder):

@@ -78,6 +78,14 @@ Names = Annotated[
 Tokens = Annotated[
     int | None, checked.whole(least=1, most=MOST_TOKENS, help="Tokens of a text, at most.")
 ]
+Start = Annotated[
+    int,
+    checked.whole(
+        least=0,
+        most=REQUEST_DEPTH,
+        help="Tokens of the prompt, start token included, that are in an external memory already.",
+    ),
+]
 Prompt = Annotated[str, typer.Option(help="Text to go on from.")]
 Temperature = Annotated[float, checked.number(expected=TEMPERATURES, help=f"{TEMPERATURES}.")]
 Seed = options.Seed

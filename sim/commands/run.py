@@ -9,16 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from golden import checked
-from golden.errors import check_writable, make_folder_for, write_whole
+from golden.errors import OptionError, check_writable, make_folder_for, write_whole
 from golden.tokenizer import tokenizer_for
 from sim.build import BUILD, Target, build, make_design
 from sim.commands import options
 from sim.engines import DEFAULT, FORMS, Trace
 from sim.mismatch import Mismatch
-from sim.report import make_report, mismatch_report
+from sim.report import interrupted_report, make_report, mismatch_report
+from sim.session import Interrupted
 from sim.session import run as simulate
 from sim.show import Voice, show_summary
 from sim.tap_file import check_tap_file, write_taps
+from sim.watch import Display, Work
 from sim.workload import Sampling, make_requests
 
 NAMES = 20
@@ -34,6 +36,7 @@ def run(
     prompt: options.Prompt = "",
     names: options.Names = None,
     tokens: options.Tokens = None,
+    start: options.Start = 0,
     temperature: options.Temperature = options.SAMPLING.temperature,
     seed: options.Seed = options.SAMPLING.seed,
     engine: options.Engine = DEFAULT,
@@ -49,8 +52,11 @@ def run(
     waves = None if trace is None else folder / f"trace.{trace}"
     _check_files(engine, report_file, waves, taps)
     design = make_design(target)
+    if start and not design.schedule.port:
+        kept = f"the schedule {design.schedule.name} keeps keys and values on the chip"
+        raise OptionError("start", f"is {start}, and {kept}: expected 0, or the schedule external")
     names = names or (1 if design.schedule.port else NAMES)
-    requests = make_requests(design.checkpoint, sampling, names, prompt, tokens)
+    requests = make_requests(design.checkpoint, sampling, names, prompt, tokens, start)
     for earlier in (report_file, *(folder / f"trace.{form}" for form in FORMS)):
         earlier.unlink(missing_ok=True)  # it says nothing about this run
     simulation = build(design, engine)
@@ -59,14 +65,24 @@ def run(
         # Others may run at the same time.
         TemporaryDirectory(prefix=".run-", dir=folder) as own,
         Voice(tokenizer_for(design.checkpoint), requests, target.streams) as voice,
+        Display(Work.of(requests, design.plan.n_ctx, **design.least_cycles())) as display,
     ):
+
+        def say(token: dict) -> None:
+            display.clear()
+            voice.say(token)
+
         traced = None if waves is None else Trace(Path(own) / waves.name, 0, TRACE_CYCLES)
         try:
             outcome = simulate(
-                design, simulation, requests, Path(own), voice.say, traced, keep=taps is not None
+                design, simulation, requests, Path(own), say, traced, taps is not None, display
             )
         except Mismatch as found:
             _write(report_file, mismatch_report(target, design, engine, sampling, requests, found))
+            raise
+        except Interrupted as found:
+            account = target, design, engine, sampling, requests, found.outcome
+            _write(report_file, interrupted_report(*account))
             raise
         if traced is not None:
             traced.path.replace(waves)

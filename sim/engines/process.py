@@ -10,6 +10,7 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from sim import recorder, tools
+from sim.engines import pipe
 
 ROOM = 1 << 16
 """Bytes: when less is left on the disk, a tool has failed, whatever it says."""
@@ -49,7 +50,7 @@ def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[s
     log = Path(folder) / "log.txt"
     kinds = recorder.KINDS
     with log.open("wb") as file, started(command, folder, subprocess.PIPE, file) as process:
-        for line in process.stdout:
+        for line in pipe.lines(process.stdout.buffer):
             if line[0] in kinds and line[-1] == "\n" and _is_line(line):
                 yield line[:-1]
             else:
