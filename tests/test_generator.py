@@ -6,10 +6,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream
+from amaranth.sim import Simulator
 
 from golden import generate
 from golden.generate import Request
-from hdl.generator import FEEDBACK, TOKEN_LATENCY, Generator
+from hdl.generator import FEEDBACK, TOKEN_LATENCY, Generator, join_requests, request_layout
 from hdl.stream import Tags
 from tests.bench import Streams
 
@@ -33,7 +36,7 @@ def golden(request, n_ctx, monkeypatch):
     return list(generate.generate(plan, request))
 
 
-def request_beats(request):
+def request_beats(request, starts=False):
     """The beats of a request; what counts in the first beat only is nonsense in the others."""
     settings = {
         "count": request.count,
@@ -43,12 +46,15 @@ def request_beats(request):
         "stop": request.stop or 0,
         "has_stop": int(request.stop is not None),
     }
+    if starts:
+        settings["start"] = request.start
     nonsense = dict.fromkeys(settings, 1)
-    end = len(request.prompt) - 1
+    prompt = request.prompt[request.start :]
+    end = len(prompt) - 1
     return [
         {"token": token, "first": int(k == 0), "last": int(k == end)}
         | (nonsense if k else settings)
-        for k, token in enumerate(request.prompt)
+        for k, token in enumerate(prompt)
     ]
 
 
@@ -106,12 +112,13 @@ class Core:
         return answer(entry["token"], job["position"], job["sequence"], job["seed"])
 
 
-def run(requests, streams=1, n_ctx=16, idle=0.0, latency=(1, 1), seed=1, tokens=None):
+def run(requests, streams=1, n_ctx=16, idle=0.0, latency=(1, 1), seed=1, tokens=None, starts=False):
     tags = Tags(stream=(streams - 1).bit_length(), position=4, layer=0)
-    dut = Generator(streams, tags, N_VOCAB, n_ctx)
+    dut = Generator(streams, tags, N_VOCAB, n_ctx, starts)
     bench = Streams(dut, idle=idle, seed=seed)
     core = Core(dut, idle, seed, latency)
-    fed = bench.source("requests", dut.requests, [b for r in requests for b in request_beats(r)])
+    beats = [beat for each in requests for beat in request_beats(each, starts)]
+    fed = bench.source("requests", dut.requests, beats)
     cycles: list[int] = []
     seen = bench.sink("tokens", dut.tokens, tokens, cycles)
     bench.sim.add_testbench(core.run, background=True)
@@ -187,6 +194,39 @@ def test_count_stop_and_context(monkeypatch):
         seen, *_ = check([request], monkeypatch, n_ctx=n_ctx)
         assert len(seen) == length
         assert [int(p.last) for p in seen] == [0] * (length - 1) + [1]
+
+
+@pytest.mark.parametrize("n_ctx", [16, None])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_start_in_the_middle(streams, n_ctx, monkeypatch):
+    requests = [
+        Request((1, 2, 3, 4, 5), 3, sequence=1, start=2),
+        Request((1, 2), 2, sequence=2),
+        Request((7,) * 15, 20, sequence=3, start=14, seed=5),
+    ]
+    seen, *_ = check(requests, monkeypatch, n_ctx, streams=streams, starts=True)
+    first = {int(p.sequence): int(p.position) for p in reversed(seen)}
+    assert first == {1: 4, 2: 1, 3: 14}
+
+
+def test_requests_of_a_host_begin_at_0():
+    host, core = (stream.Signature(request_layout(N_VOCAB, bits)).create() for bits in (0, 4))
+    m = Module()
+    join_requests(m, host, core)
+    sim = Simulator(m)
+    sent = dict.fromkeys(request_layout(N_VOCAB).members, 1)
+
+    async def look(ctx):
+        ctx.set(host.p, sent)
+        ctx.set(host.valid, 1)
+        ctx.set(core.ready, 1)
+        assert ctx.get(core.valid)
+        assert ctx.get(host.ready)
+        assert {name: ctx.get(core.p[name]) for name in sent} == sent
+        assert ctx.get(core.p.start) == 0
+
+    sim.add_testbench(look)
+    sim.run()
 
 
 def test_latency(monkeypatch):

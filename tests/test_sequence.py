@@ -7,11 +7,11 @@ import pytest
 
 from golden import sequence as module
 from golden.errors import WeftError
-from golden.generate import run_token
+from golden.generate import Request, generate, run_token
 from golden.noise import noise_scale
 from golden.numbers import Vector
 from golden.quantize import Options, quantize
-from golden.sequence import TokenSequence, token_row
+from golden.sequence import TokenSequence, cache_before, token_row
 from golden.stages import Context
 from tests.llama import BASE as ROTARY
 from tests.llama import CONFIGS as FAMILY
@@ -131,6 +131,35 @@ def test_a_token_goes_on_from_a_run():
     context = Context(int(tokens[-1]), LENGTH - 1, cache=sequence.cache)
     run_token(plan, context, wanted=True)
     assert_equal([context.taps], taps[-1:])
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_steps_go_on_from_a_start(window):
+    plan = quantize(random_llama(replace(ROTARY, window=window)), Options(scales="row"))
+    request = Request((1, 2, 3, 4, 5, 6), 4, 7, 8, noise_scale(1.0))
+    whole = list(generate(plan, request))
+    for start in (1, 5):
+        begun = replace(request, start=start)
+        steps = list(generate(plan, begun, cache_before(plan, begun)))
+        assert [(s.position, s.token, s.sampled, s.last) for s in steps] == [
+            (s.position, s.token, s.sampled, s.last) for s in whole[start:]
+        ]
+        for mine, others in zip(steps, whole[start:], strict=True):
+            assert mine.taps.keys() == others.taps.keys()
+            for key, value in mine.taps.items():
+                assert value.exponent == others.taps[key].exponent
+                assert np.array_equal(value.mantissa, others.taps[key].mantissa)
+    assert whole[2].sampled is None
+    assert {s.sampled for s in generate(plan, replace(request, start=5), {})} != {
+        s.sampled for s in whole[5:]
+    }  # without its cache
+
+
+@pytest.mark.parametrize("start", [-1, 3, 4])
+def test_starts_that_are_refused(start):
+    plan = quantize(random_llama(ROTARY), Options(scales="row"))
+    with pytest.raises(WeftError, match="tokens of the prompt were taken in before, and it has 3"):
+        next(generate(plan, Request((1, 2, 3), 1, start=start)))
 
 
 def test_a_window_keeps_counting():
