@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
@@ -79,7 +79,7 @@ class Design:
     plan: Plan
     schedule: Schedule
     image: Mapping
-    external: External = External()
+    external: External = field(default_factory=External)
 
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""

@@ -69,24 +69,19 @@ class External:
         OptionError
             If not: says what there is, and how many positions would fit.
         """
-        layout = Layout(plan, self.bits)
-        beat = self.bits // 8
+        layout, beat = Layout(plan, self.bits), self.bits // 8
         if layout.end * beat <= self.size:
             return
-        a_slot = len(plan.layers) * layout.attention.kv_heads
-        a_slot *= layout.key_record + layout.mantissa_beats
-        fits = (self.size // beat - layout.weights_end) // a_slot
+        slots = layout.attention.slots
+        fits = (self.size // beat - layout.weights_end) * slots // (layout.end - layout.weights_end)
+        weights = f"the weights of {plan.name} ({layout.weights_end * beat / 1e6:.0f} MB)"
+        there = f"the memory of {self.memory} ({self.size / 1e6:.0f} MB)"
         if fits < 1:
-            raise OptionError(
-                "memory",
-                f"is {self.memory}, which has {self.size / 1e6:.0f} MB; the weights of {plan.name} "
-                f"take {layout.weights_end * beat / 1e6:.0f} MB: expected a smaller model",
-            )
+            raise OptionError("memory", f"is {self.memory}; {weights} do not fit {there}")
         raise OptionError(
             "context",
-            f"is {layout.attention.slots}; beside the weights ({layout.weights_end * beat / 1e6:.0f}"
-            f" MB) the memory of {self.memory} ({self.size / 1e6:.0f} MB) has room for {fits:,} "
-            "positions: expected at most those, or a window",
+            f"is {slots:,}; beside {weights}, {there} has room for {fits:,} positions: expected at "
+            "most those, or a window",
         )
 
     def outside(self, plan: Plan, folder: Path, run_folder: Path) -> Outside:
