@@ -6,7 +6,7 @@ JOBS ?= auto
 
 # Options: `make sim PROMPT=ka` passes `--prompt=ka`. An option that is not given is not passed. Behind the # stands what
 # `make help` says.
-option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (or models like them from files); default microgpt
+option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (or models like them from files); default microgpt, for image smollm2
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
 option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
@@ -30,9 +30,11 @@ option.DATA        := --data         # text file, one name a line; default: the 
 option.STEPS       := --steps        # training steps; default 20000
 option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default xc7
 option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty, for chat a simulated chip
-option.PORT        := --port         # serial port of a board; default: that of its USB chip
+option.PORT        := --port         # serial port of a board; default: that of its USB chip. For image, bits of the memory's port: 16, 32, 64 or 128; default 128
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
+option.FILE        := --file         # the weight image, as `make image` writes it
+option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
 machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
@@ -46,8 +48,12 @@ options.bitstream := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES C
 options.gatesim  := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK $(text)
 options.boards   := MODEL
 options.program  := BOARD MODEL
+options.load     := BOARD PORT FILE
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
+options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
+options.image-info := FILE
 options.results  := OUTPUT
+options.memory   := MEMORY
 options.train    := DATA STEPS SEED OUTPUT
 options.accuracy := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS NAMES DATA OUTPUT
 options.graph    := MODEL CHECKPOINT NUMBERS SCALES CACHE_BITS MULTIPLIERS STREAMS SCHEDULE OUTPUT
@@ -64,6 +70,8 @@ verilog: setup ## write the core as Verilog with AXI4-Stream ports
 	$(call cli,sim verilog)
 results: setup ## measure performance, correctness and scaling, and write docs/results.md
 	$(call cli,sim results)
+memory: setup ## compare the fast model of a board's external memory with LiteDRAM's controller, in cycles
+	$(call cli,sim memory)
 
 ##@ Build
 count: setup ## count the DSP blocks, look-up tables, registers and memories that synthesis makes of the core
@@ -77,6 +85,8 @@ gatesim: setup ## simulate a board's netlist at its pins against the integer mod
 	$(call cli,boards gatesim)
 program: setup ## load the last bitstream into a board; sets openFPGALoader up on first use
 	$(call cli,boards program)
+load: setup ## put a weight image into the memory behind a board's chip, and verify it; run again, it goes on
+	$(call cli,boards load)
 chat: setup ## talk to a board over its serial port; without BOARD and PORT, to a simulated chip through its UART
 	$(call cli,boards chat)
 
@@ -85,6 +95,10 @@ train: setup ## train microgpt on a list of names; writes a checkpoint and its l
 	$(call cli,golden train)
 accuracy: setup ## measure the integer model against the float model
 	$(call cli,golden accuracy)
+image: setup ## write a model's weights as an external memory holds them, with a header and checks; see docs/image.md
+	$(call cli,sim image)
+image-info: setup ## show what a weight image holds, what a token of it costs in bandwidth, and whether its bits are right
+	$(call cli,sim image-info)
 graph: setup ## draw a model's stages, formats, units and cycles, and the datapath
 	$(call cli,golden graph)
 
@@ -131,7 +145,7 @@ run       := $(clean_env) .venv/bin/python
 pytest     = -n $(JOBS) --maxprocesses=8 --dist=worksteal
 
 # Tests that run whole simulations: they reach golden/ and hdl/ too, but mostly through the build cache.
-simulators := bench cocotb compare core core_shapes engines results session setup stream_weights synthesis tools wave
+simulators := bench cocotb compare core core_shapes engines memory_models results session setup stream_weights synthesis tools wave
 
 # $(call cli,sim run): the target's options follow. $(value) keeps a `$` in them, the quotes keep all the rest. An empty
 # one is passed if it was typed. WEFT_MAKE lets the program call options as they were typed here.
@@ -151,5 +165,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help lint lock program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint load lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

@@ -10,6 +10,7 @@ import math
 from dataclasses import replace
 
 from golden.errors import OptionError
+from golden.external import external
 from golden.layout import heads_per_beat
 from golden.numbers import Block
 from golden.plan import Plan
@@ -267,6 +268,7 @@ def _check_lanes(turned: bool, widest: int | None) -> None:
 
 
 DEFAULT_MULTIPLIERS = 64
+DEFAULT_PORT = 128
 
 
 def make_schedule(
@@ -276,8 +278,11 @@ def make_schedule(
     streams: int = 1,
     weights: str = "rom",
     lanes: int | None = None,
+    port: int = DEFAULT_PORT,
 ) -> Schedule:
     """The schedule ``name`` within a budget of ``multipliers``, with beats of at most ``lanes``.
+
+    With an external memory its ``port`` (in bits) stands for the budget.
 
     Raises
     ------
@@ -286,9 +291,9 @@ def make_schedule(
         of two.
     """
     makers = {"folded": folded, "pipelined": pipelined, "serial": serial}
-    if name not in makers:
+    if name not in SCHEDULES:
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
-    if plan.scales != "matrix":
+    if plan.scales != "matrix" and name != "external":
         problem = (
             f"is {name!r}, which knows scales of matrices, and here every {plan.scales} of weights "
             "has one; expected the schedule 'external' or scales of matrices"
@@ -300,4 +305,9 @@ def make_schedule(
         raise OptionError("weights", "is 'stream'; the serial schedule keeps them on the chip")
     if lanes is not None and (lanes < 1 or lanes & (lanes - 1)):
         raise OptionError("lanes", f"is {lanes}; expected a power of two")
+    if name == "external":
+        if weights != "rom":
+            problem = f"is {weights!r}; the external schedule has them in its memory: leave it out"
+            raise OptionError("weights", problem)
+        return external(plan, port, streams, lanes)
     return replace(makers[name](plan, multipliers, streams, lanes), weights=weights)

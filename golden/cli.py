@@ -61,7 +61,7 @@ def typed(option: str) -> str:
 def _told(error: typer.TyperException, name: str) -> str:
     """What typer complains about, in one sentence."""
     if isinstance(error, typer.BadParameter) and error.param is not None:
-        return f"{typed(error.param.opts[0])} {error.message}"
+        return f"{typed(error.param.opts[0])} {error.message or 'is missing; expected a value'}"
     context = getattr(error, "ctx", None)
     target = os.environ.get(FROM_MAKE, "").split()[:1]
     shown = f"{name if context is None else context.command_path} --help"

@@ -6,6 +6,8 @@ that depends on a schedule is a bug.
 ``folded``: one layer datapath for all layers and one multiplier array for every product.
 ``pipelined``: every layer has units of its own, and every unit multipliers of its own.
 ``serial``: one unit executes every stage, one after the other: the least logic, for small chips.
+``external``: as folded, with a unit for linear layers and one for attention that are fed by an
+external memory; every unit has multipliers of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from golden.layout import head_order
 from golden.plan import Plan, Section
 from golden.stage import Attention, Embed, Linear, Rope, Sample, Stage
 
-SCHEDULES = ("folded", "pipelined", "serial")
+SCHEDULES = ("folded", "pipelined", "serial", "external")
 WEIGHTS = ("rom", "wires", "stream")
 
 
@@ -66,7 +68,8 @@ class Schedule:
     name: one of SCHEDULES.  multipliers: the budget.  streams: sequences in flight.
     instances: physical layers; layer ``l`` runs on instance ``l % instances``.
     units: by name.  binding: unit name by (section, stage); a section is ``prologue``, ``epilogue``
-    or ``layer<instance>``.  weights: where weights come from (WEIGHTS).
+    or ``layer<instance>``.  weights: where weights come from (WEIGHTS).  port: bits of a beat of
+    the external memory, or 0 without one.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Schedule:
     units: tuple[Unit, ...]
     binding: tuple[tuple[tuple[str, str], str], ...]
     weights: str = "rom"
+    port: int = 0
 
     def unit(self, section: str, stage: str) -> Unit:
         """The unit that executes a stage of a section."""
@@ -97,7 +101,7 @@ class Schedule:
     def signature(self) -> dict:
         """All that gateware may depend on beside the plan."""
         return {
-            "schedule": [self.name, self.streams, self.instances, self.weights],
+            "schedule": [self.name, self.streams, self.instances, self.weights, self.port],
             "units": [[u.name, u.kind, u.lanes, u.rows, u.array] for u in self.units],
             "binding": [[*key, name] for key, name in self.binding],
         }
@@ -115,8 +119,10 @@ def value_order(section: Section, name: str, schedule: Schedule, value: str) -> 
     """Physical position -> logical index of a value of section ``name``; -1 where zeros are.
 
     Values that attention reads, turned or not, or writes have every head padded for its unit;
-    others have no gaps.
+    others have no gaps, nor has any next to an external memory.
     """
+    if schedule.port:
+        return np.arange(value_size(section, value))
     turned = {stage.output: stage.inputs[0] for stage in section if isinstance(stage, Rope)}
     for stage in section:
         if not isinstance(stage, Attention):

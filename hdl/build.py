@@ -6,6 +6,7 @@ from golden.numbers import Format
 from golden.plan import Plan, Section
 from golden.schedule import Schedule, Unit, sections, value_order
 from golden.stage import Stage
+from hdl.external import build as external
 from hdl.memory import Memories
 from hdl.noise import Noise
 from hdl.noise_size import noise_size
@@ -103,6 +104,9 @@ def make_unit(
 ):
     """The component of a unit; it depends on shapes and formats only."""
     jobs = unit_jobs(plan, schedule, unit)
+    if schedule.port and unit.kind in external.KINDS:
+        stages = [job.stages for job in jobs]
+        return external.make_unit(schedule, unit, stages, tags, memories, taps)
     stages = [job.template for job in jobs]
     layers = max(len(job.stages) for job in jobs)
     if unit.kind == "linear":
@@ -159,6 +163,8 @@ def memory_image(plan: Plan, schedule: Schedule) -> dict[str, Sequence[int]]:
 def _unit_image(plan: Plan, schedule: Schedule, unit: Unit) -> dict[str, Sequence[int]]:
     jobs = unit_jobs(plan, schedule, unit)
     stages = [job.stages for job in jobs]
+    if schedule.port and unit.kind in external.KINDS:
+        return external.unit_image(unit, stages)
     if unit.kind == "linear":
         orders = vector_orders(plan, schedule, jobs)
         return linear.image(unit.name, stages, unit.lanes, unit.rows, orders)

@@ -5,7 +5,7 @@ them a token travels as beats: prologue, layers (each physical instance once for
 the head when a token is to be sampled.
 """
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 
 from golden.plan import Plan
@@ -126,9 +126,11 @@ class Core(CoreBase):
         return {(j, port): dispatch.job(j, port) for j in range(len(jobs)) for port in forms}
 
     def _outputs(self, m: Module, unit: Unit, component, jobs: list[Job]) -> list:
-        """The output stream of every job; a shared unit gets a route."""
+        """The output stream of every job; a shared unit that has no own ones gets a route."""
         if unit.kind == "sample":
             return []
+        if hasattr(component, "outputs"):
+            return component.outputs
         if len(jobs) == 1:
             return [component.o]
         form, tags = jobs[0].template.format, unit_tags(self.tags, len(jobs))
@@ -192,7 +194,7 @@ class Core(CoreBase):
         """Accepted tokens to the embedding, noise jobs to the noise, answers back."""
         embed = self._component("embed")
         sample = self._component("sample")
-        wiring.connect(m, generator.accept, embed.i)
+        self._enter(m, generator.accept, embed)
         wiring.connect(m, generator.noise_jobs, self._noise.jobs)
         wiring.connect(m, self._noise.o, sample.noise)
         done = generator.done
@@ -207,6 +209,10 @@ class Core(CoreBase):
             m.d.comb += prefill.ready.eq(done.ready)
         self._tap("epilogue.sample", sample.o)
 
+    def _enter(self, m: Module, accept, embed) -> None:
+        """A token begins: its embedding."""
+        wiring.connect(m, accept, embed.i)
+
     def _component(self, kind: str):
         return next(self._components[u.name] for u in self.schedule.units if u.kind == kind)
 
@@ -214,7 +220,8 @@ class Core(CoreBase):
 
     def _observe_units(self, m: Module) -> None:
         for unit, component in self._components.items():
-            stalled = component.o.valid & ~component.o.ready
+            answers = getattr(component, "outputs", None) or [component.o]
+            stalled = Cat(o.valid & ~o.ready for o in answers).any()
             if hasattr(component, "mul"):
                 stalled = stalled | (component.mul.valid & ~component.mul.ready)
             self._watch(m, unit, component, stalled, len(self._jobs[unit]))

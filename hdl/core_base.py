@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from golden.plan import Plan
 from golden.schedule import Schedule
 from hdl.build import core_tags
+from hdl.external.port import memory_members
 from hdl.generator import Generator
 from hdl.observe import Counter, Tap, UnitStatus, View
 from hdl.weight_ports import weight_ports
@@ -26,6 +27,7 @@ class CoreBase(wiring.Component):
     requests, tokens, abort, slot, idle: those of hdl.generator.Generator.
     weight_requests_<unit>, weights_<unit>: with streamed weights, for every linear unit: requests
     (base, count) for words of its memory ``<unit>.weights``, and the words, in order.
+    memory: with an external memory, its port (hdl.external.port.MemoryPort).
     saturated: one sticky bit a unit, in the order of ``schedule.units``: an element was held to the
     range of its format since reset.
     """
@@ -48,6 +50,7 @@ class CoreBase(wiring.Component):
                 "idle": Out(1),
                 "saturated": Out(len(schedule.units)),
                 **{k: v for port in self.weight_ports for k, v in port.members().items()},
+                **memory_members(plan, schedule),
             }
         )
 

@@ -89,6 +89,44 @@ class Rom(wiring.Component):
         return m
 
 
+class Ram(wiring.Component):
+    """Memory of ``depth`` words of ``width`` bits that has contents at first.
+
+    Latency 1 cycle; a word that is written is read as it was before.
+
+    Members
+    -------
+    addr, data: which word is read; the word, a cycle later.
+    write, waddr, wdata: whether a word is written, which, and what.
+    """
+
+    def __init__(self, name: str, width: int, depth: int, words: Sequence[int]):
+        self._name, self._words, self._depth = name, words, depth
+        super().__init__(
+            {
+                "addr": In(range(depth)),
+                "data": Out(width),
+                "write": In(1),
+                "waddr": In(range(depth)),
+                "wdata": In(width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        contents = MemoryData(shape=len(self.data), depth=self._depth, init=self._words)
+        m.submodules[verilog_name(self._name)] = ram = memory.Memory(contents)
+        read, write = ram.read_port(), ram.write_port()
+        m.d.comb += [
+            read.addr.eq(self.addr),
+            self.data.eq(read.data),
+            write.addr.eq(self.waddr),
+            write.data.eq(self.wdata),
+            write.en.eq(self.write),
+        ]
+        return m
+
+
 class Memories:
     """Makes the loadable memories of a core and remembers their shapes.
 
@@ -106,10 +144,18 @@ class Memories:
 
     def rom(self, name: str, width: int, depth: int, synchronous: bool = True) -> Rom:
         """A memory ``name`` [depth] of ``width`` bits; names are unique in a core."""
+        return Rom(name, width, depth, self._words(name, width, depth), synchronous, self._wires)
+
+    def ram(self, name: str, width: int, depth: int) -> Ram:
+        """The same, and it can be written."""
+        return Ram(name, width, depth, self._words(name, width, depth))
+
+    def _words(self, name: str, width: int, depth: int) -> Sequence[int]:
+        """What a new memory holds, as far as it is known."""
         if name in self.shapes:
             raise ValueError(f"two memories are called {name}")
         self.shapes[name] = (width, depth)
         words = [] if self._image is None else self._image[name]
         if len(words) > depth:
             raise ValueError(f"memory {name}: {len(words)} words do not fit {depth}")
-        return Rom(name, width, depth, words, synchronous, self._wires)
+        return words

@@ -22,11 +22,16 @@ def row_layout(stage: Norm) -> data.StructLayout:
 
     epsilon: in units of the sum, or (Block) a mantissa, with ``exponent``, its power of two.
     right: right shift of the products to a Fixed answer, but for the root's power of two.
+    gain: of a Block answer with gains their power of two; a Fixed one has it in ``right``.
     """
     fields = {"epsilon": unsigned(EPSILON_BITS), "exponent": SHIFT}
     if isinstance(stage.source, Fixed):
         fields = {"epsilon": unsigned(stage.square_bits)}
-    return data.StructLayout(fields | ({"right": SHIFT} if isinstance(stage.format, Fixed) else {}))
+    if isinstance(stage.format, Fixed):
+        fields["right"] = SHIFT
+    elif stage.gain is not None:
+        fields["gain"] = SHIFT
+    return data.StructLayout(fields)
 
 
 def answer_shift(stage: Norm) -> int:
@@ -41,7 +46,8 @@ def answer_shift(stage: Norm) -> int:
     if isinstance(stage.source, Fixed):
         epsilon = aligned_epsilon(stage, stage.source.exponent)
         least = (max(epsilon, 1).bit_length() - 1) // 2
-    right = stage.format.exponent - tables.norm_exponent(stage.size) + tables.UNIT
+    unit = tables.norm_exponent(stage.size) - tables.UNIT + int(stage.gain_exponent)
+    right = stage.format.exponent - unit
     if right + least < -LEFT:
         raise ValueError(f"{stage.name}: {stage.format} is finer than the unit can answer")
     return right
@@ -59,6 +65,8 @@ def image(name: str, jobs: Sequence[Sequence[Norm]]) -> dict[str, list[int]]:
             values = [aligned_epsilon(stage, stage.source.exponent)]
         if isinstance(stage.format, Fixed):
             values.append(answer_shift(stage))
+        elif stage.gain is not None:
+            values.append(int(stage.gain_exponent))
         shapes = [field.shape for _, field in row_layout(stage)]
         return pack_row(zip(values, shapes, strict=True))
 

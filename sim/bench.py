@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 from golden.errors import WeftError
 from hdl.memory import Memories
 from sim import payload, recorder
+from sim.memory_player import flat_members, join_memory, play_memory
 from sim.recorder import Design
 from sim.weight_player import play_weights
 
@@ -91,18 +92,18 @@ class Bench(wiring.Component):
         :mod:`hdl.observe` if its inside is to be seen.
     memories: the ones that the core was made with; the bench adds its own.
     request_depth: requests that a run can have at most.
+    outside: the core's external memory is brought by the program around the bench.
 
     Members
     -------
     done: the run is over. hung: and it did not end by itself.
+    mem_*: the core's memory port, when it is outside (sim.memory_player.flat_members).
     """
 
-    done: Out(1)
-    hung: Out(1)
-
-    def __init__(self, core, memories: Memories, request_depth: int = 1024):
-        super().__init__()
-        self.core = core
+    def __init__(self, core, memories: Memories, request_depth: int = 1024, outside: bool = False):
+        flat = flat_members(core) if outside else {}
+        super().__init__({"done": Out(1), "hung": Out(1), **flat})
+        self.core, self._outside = core, outside
         self._memories = memories
         self._width = len(Value.cast(core.requests.p))
         # The last bit flags the last request. Read at once: the address is the request's number.
@@ -112,7 +113,8 @@ class Bench(wiring.Component):
 
     def design(self) -> Design:
         """What the lines of this bench mean; after elaboration."""
-        return recorder.design_of(self.core, self._memories.shapes)
+        port = self.core.schedule.port if self._outside else 0
+        return recorder.design_of(self.core, self._memories.shapes, port)
 
     def elaborate(self, platform):
         m = Module()
@@ -132,6 +134,10 @@ class Bench(wiring.Component):
         played = self._play(m, active, noise[:8] < chosen.idle)
         m.d.comb += self.core.tokens.ready.eq(active & (noise[16:24] >= chosen.pressure))
         play_weights(m, self.core, self._memories, noise[8:16] < chosen.weight_idle)
+        if self._outside:
+            join_memory(m, self.core, self)
+        else:
+            play_memory(m, self.core, self._memories, noise[8:16] < chosen.weight_idle)
         moved = recorder.record_streams(m, self.core, self.cycle, active)
         recorder.record_taps(m, self.core, self.cycle, active & chosen.record)
         self._end(m, active & played)
@@ -208,6 +214,7 @@ class Probe(wiring.Component):
         running = Signal()
         m.d.sync += [running.eq(1), self.cycle.eq(self.cycle + 1)]
         play_weights(m, self.core, self._memories, 0)
+        play_memory(m, self.core, self._memories, 0)
         wiring.connect(m, wiring.flipped(self.requests), self.core.requests)
         wiring.connect(m, self.core.tokens, wiring.flipped(self.tokens))
         m.d.comb += self.idle.eq(self.core.idle)

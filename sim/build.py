@@ -19,11 +19,15 @@ from golden.zoo import load
 from hdl.build import memory_image
 from hdl.core import Core
 from hdl.core_base import CoreBase
+from hdl.external.core import ExternalCore
 from hdl.memory import Memories
 from hdl.serial.core import SerialCore
 from sim import engines
 from sim.bench import Bench
 from sim.workload import REQUEST_DEPTH
+
+CORES = {"serial": SerialCore, "external": ExternalCore}
+"""Cores of schedules that have one of their own."""
 
 BUILD = Path("build")
 CACHE = BUILD / "cache" / "sim"
@@ -62,12 +66,16 @@ class Design:
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
         own = Memories(self.image, wires=True) if self.schedule.weights == "wires" else memories
-        kind = SerialCore if self.schedule.name == "serial" else Core
+        kind = CORES.get(self.schedule.name, Core)
         return kind(self.plan, self.schedule, own, observe=observe)
 
     def bench(self, memories: Memories) -> Bench:
-        """The gateware with what drives and records it."""
+        """The gateware with what drives and records it, an external memory included."""
         return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH)
+
+    def open_bench(self, memories: Memories) -> Bench:
+        """The same, but an external memory is left to the program around it."""
+        return Bench(self.core(memories, observe=True), memories, REQUEST_DEPTH, outside=True)
 
     def key(self) -> str:
         """Digest of all that the gateware depends on."""
@@ -140,4 +148,7 @@ def make_design(target: Target) -> Design:
 
 def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:
     """The design's bench, built for an engine or found in the cache."""
+    if design.schedule.port and engine == "verilator":
+        key = f"{design.key()} open"
+        return engines.engine(engine).build(design.open_bench, key, cache)
     return engines.engine(engine).build(design.bench, design.key(), cache)

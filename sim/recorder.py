@@ -43,6 +43,7 @@ class Design:
     taps: name and payload of each tap.
     units: names. counters: unit and job of each counter.
     memories: width and depth of each loadable memory.
+    port: bits of the port of an external memory that stands outside of the design, or 0.
     """
 
     requests: Layout
@@ -51,6 +52,7 @@ class Design:
     units: tuple[str, ...]
     counters: tuple[tuple[str, int], ...]
     memories: Mapping[str, tuple[int, int]]
+    port: int = 0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -65,11 +67,12 @@ class Design:
             tuple(stored["units"]),
             tuple((unit, job) for unit, job in stored["counters"]),
             {name: (width, depth) for name, (width, depth) in stored["memories"].items()},
+            stored["port"],
         )
 
 
-def design_of(core, memories: Mapping[str, tuple[int, int]]) -> Design:
-    """Describe a core that has been elaborated; ``memories``: Memories.shapes."""
+def design_of(core, memories: Mapping[str, tuple[int, int]], port: int = 0) -> Design:
+    """Describe a core that has been elaborated; ``memories``: Memories.shapes; port: see Design."""
     return Design(
         payload.describe(core.requests.p.shape()),
         payload.describe(core.tokens.p.shape()),
@@ -77,6 +80,7 @@ def design_of(core, memories: Mapping[str, tuple[int, int]]) -> Design:
         tuple(unit.name for unit in observed(core, "units")),
         tuple((counter.unit, counter.job) for counter in observed(core, "counters")),
         dict(memories),
+        port,
     )
 
 

@@ -14,14 +14,17 @@ from hdl.stream import beats
 TIMEOUT = 20_000
 
 
+def padded(x: np.ndarray, lanes: int) -> np.ndarray:
+    """``x`` with zeros behind it, to whole beats."""
+    return np.pad(np.asarray(x, dtype=np.int64), (0, -len(x) % lanes))
+
+
 def vector_beats(vector: Vector, lanes: int, tag: dict | None = None) -> list[dict]:
     """The beats of a vector as dictionaries; zeros fill the last."""
-    count = beats(len(vector.mantissa), lanes)
-    padded = np.zeros(count * lanes, dtype=np.int64)
-    padded[: len(vector.mantissa)] = vector.mantissa
+    count, filled = beats(len(vector.mantissa), lanes), padded(vector.mantissa, lanes)
     return [
         {
-            "data": [int(x) for x in padded[k * lanes : (k + 1) * lanes]],
+            "data": [int(x) for x in filled[k * lanes : (k + 1) * lanes]],
             "exponent": vector.exponent,
             "tag": tag or {},
             "first": int(k == 0),
@@ -31,8 +34,13 @@ def vector_beats(vector: Vector, lanes: int, tag: dict | None = None) -> list[di
     ]
 
 
-def assign(ctx, payload, fields: dict) -> None:
-    """Set a struct-typed payload from nested dictionaries and lists; absent fields become zero."""
+def assign(ctx, payload, fields) -> None:
+    """Set a payload: a struct from nested dictionaries and lists, whose absent fields become zero,
+    and any other from its value.
+    """
+    if not isinstance(fields, dict):
+        ctx.set(payload, fields)
+        return
     layout = payload.shape()
     value = {}
     for name, field in layout.members.items():
@@ -58,13 +66,17 @@ class Streams:
         self.sim.add_clock(1e-6)
         self._left: dict[str, int] = {}
 
-    def source(self, name: str, port, payloads: list[dict]) -> list[int]:
-        """Feed ``payloads`` into ``port``; answers the cycles in which they were accepted."""
+    def source(self, name: str, port, payloads: list, start: int = 0) -> list[int]:
+        """Feed ``payloads`` into ``port``, from the cycle ``start`` on; answers the cycles in which
+        they were accepted.
+        """
         rng, accepted = random.Random(f"{self.seed}{name}"), []
 
         async def run(ctx):
             self._left[name] = len(payloads)
-            cycle = 0
+            cycle = start
+            for _ in range(start):
+                await ctx.tick()
             for payload in payloads:
                 while rng.random() < self.idle:
                     await ctx.tick()

@@ -1,5 +1,6 @@
 """hdl/units/norm.py against golden/stages/norm.py."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,8 @@ from golden.stages.norm import execute
 from hdl.memory import Memories
 from hdl.stream import beats
 from hdl.units import norm
-from tests.units import TAGS, check, drive, refused
+from tests.bench import Streams, collected, padded, vector_beats
+from tests.units import TAGS, OnArray, check, drive, refused
 
 Q10, Q13 = Fixed(16, 10), Fixed(16, 13)
 
@@ -23,6 +25,23 @@ def stage(size, source=Q10, form=Q13, eps=1e-5, name="norm"):
     return Norm(
         name, ("x",), "y", size, Exponent(epsilon), Exponent(int(exponent) - 15), source, form
     )
+
+
+def gained(s, seed=5, exponent=-13):
+    """The stage with gains: the largest of both signs, zero, then any."""
+    rng = np.random.default_rng([seed, s.size])
+    gain = np.array([-32768, 32767, 0, 1, *rng.integers(-32768, 32768, s.size)])[: s.size]
+    return replace(s, gain=gain, gain_exponent=Exponent(exponent))
+
+
+def gain_beats(stages, lanes):
+    """What the port ``gains`` gets for vectors of such stages."""
+    return [
+        row
+        for s in stages
+        if s.gain is not None
+        for row in padded(s.gain, lanes).reshape(-1, lanes).tolist()
+    ]
 
 
 def build(jobs, lanes, corrupt=None):
@@ -58,8 +77,9 @@ def golden(stages, xs):
 def run(s, lanes, count=12, seed=3, xs=None, **options):
     xs = xs or vectors(s.size, s.source, count, seed)
     tags = [{"stream": n & 1, "position": n % 16} for n in range(len(xs))]
+    payloads = {"gains": gain_beats([s] * len(xs), lanes)} if s.gain is not None else {}
     got, seen, accepted, cycles, notes = drive(
-        build([[s]], lanes), {"i": xs}, tags, lanes, s.size, s.format, **options
+        build([[s]], lanes), {"i": xs}, tags, lanes, s.size, s.format, payloads=payloads, **options
     )
     want, context = golden([s] * len(xs), xs)
     check(got, want, seen, tags)
@@ -81,6 +101,33 @@ def test_matches_golden(size, lanes, source, form):
 def test_arbitrary_stalls_and_a_contended_array(size, lanes, form):
     source = Block(16) if size % 3 else Q10
     run(stage(size, source, form), lanes, count=8, idle=0.3, greed=0.5, seed=size)
+
+
+@pytest.mark.parametrize("form", [Block(16), Q13], ids=str)
+@pytest.mark.parametrize("source", [Q10, Block(16)], ids=str)
+@pytest.mark.parametrize(("size", "lanes"), [(7, 4), (24, 8), (5, 1)])
+def test_gains(size, lanes, source, form):
+    s = gained(stage(size, source, form))
+    run(s, lanes, count=8, idle=0.4, greed=0.4, seed=size)
+
+
+def test_gains_come_late():
+    s, lanes = gained(stage(16, Block(16), Block(16))), 4
+    bench = Streams(OnArray(dut := build([[s]], lanes)))
+    xs, soon = vectors(16, s.source, 5), 60
+    bench.source("i", dut.i, [b for x in xs for b in vector_beats(x, lanes)])
+    bench.source("gains", dut.gains, gain_beats([s] * 5, lanes), start=soon)
+    cycles = []
+    seen = bench.sink("o", dut.o, 20, cycles)
+    bench.run()
+    check(collected(seen, 16, s.format), golden([s] * 5, xs)[0], seen, [{}] * 5)
+    assert cycles[0] > soon
+
+
+@pytest.mark.parametrize("exponent", [-30, 0, 5])
+def test_powers_of_two_of_gains(exponent):
+    run(gained(stage(16, Q10, Block(16)), exponent=exponent), 8, count=6)
+    run(gained(stage(16, Block(16), Fixed(16, 9 - exponent)), exponent=exponent - 13), 8, count=6)
 
 
 @pytest.mark.parametrize("greed", [0.2, 0.9])
@@ -107,6 +154,23 @@ def test_left_shift_of_the_answer():
         norm.image("n", [[Norm("n", ("x",), "y", 3, Exponent(0), Exponent(0), Q10, Fixed(24, 20))]])
 
 
+@pytest.mark.parametrize("form", [Q13, Block(16)], ids=str)
+def test_jobs_and_layers_have_gains_of_their_own(form):
+    base = [stage(12, Block(16), form, eps) for eps in (1e-5, 0.2, 0.01)]
+    grid = [
+        [gained(base[0], 1, -9), gained(base[1], 2, -15)],
+        [gained(base[2], 3, -12)],
+    ]
+    order = [(0, 0), (0, 1), (1, 0), (0, 0), (1, 0), (0, 1)]
+    stages = [grid[job][layer] for job, layer in order]
+    xs = vectors(12, Block(16), len(order))
+    tags = [{"job": job, "layer": layer} for job, layer in order]
+    got, seen, *_ = drive(
+        build(grid, 4), {"i": xs}, tags, 4, 12, form, payloads={"gains": gain_beats(stages, 4)}
+    )
+    check(got, golden(stages, xs)[0], seen, tags)
+
+
 def test_jobs_and_layers_have_rows_of_their_own():
     grid = [
         [stage(16, Q10, Fixed(16, 13), eps) for eps in (1e-5, 0.1, 30.0)],
@@ -127,20 +191,28 @@ def test_jobs_and_layers_have_rows_of_their_own():
 
 @pytest.mark.parametrize("source", [Q10, Block(16)], ids=str)
 @pytest.mark.parametrize("form", [Q13, Block(16)], ids=str)
-@pytest.mark.parametrize(("size", "lanes"), [(16, 16), (48, 16), (16, 4), (7, 1)])
-def test_latency(size, lanes, source, form):
+@pytest.mark.parametrize(
+    ("size", "lanes", "with_gains"),
+    [(16, 16, False), (48, 16, False), (16, 4, False), (7, 1, False), (20, 8, True)],
+)
+def test_latency(size, lanes, source, form, with_gains):
     s = stage(size, source, form)
+    s = gained(s) if with_gains else s
     accepted, cycles = run(s, lanes, xs=vectors(size, source, 9)[8:])
     assert accepted == list(range(beats(size, lanes)))
-    start = accepted[-1] + norm.latency(size, lanes, form)
+    start = accepted[-1] + norm.latency(size, lanes, form, with_gains)
     assert cycles == list(range(start, start + beats(size, lanes)))
-    if isinstance(form, Fixed) and lanes <= 16:
+    if isinstance(form, Fixed) and lanes <= 16 and not with_gains:
         assert norm.latency(size, lanes, form) <= 15
 
 
-@pytest.mark.parametrize(("size", "lanes"), [(16, 16), (16, 8), (24, 8), (48, 4)])
-def test_interval(size, lanes):
-    accepted, _ = run(stage(size), lanes, count=8)
+@pytest.mark.parametrize(
+    ("size", "lanes", "with_gains"),
+    [(16, 16, False), (16, 8, False), (24, 8, False), (48, 4, False), (24, 8, True)],
+)
+def test_interval(size, lanes, with_gains):
+    s = gained(stage(size)) if with_gains else stage(size)
+    accepted, _ = run(s, lanes, count=8)
     lasts = accepted[beats(size, lanes) - 1 :: beats(size, lanes)]
     average = (lasts[-1] - lasts[1]) / (len(lasts) - 2)
     assert norm.interval(size, lanes) / 2 < average <= norm.interval(size, lanes)
@@ -159,9 +231,21 @@ def test_a_corrupted_word_is_caught(corrupt):
     assert got[0].mantissa.tolist() != golden([s], xs)[0][0].mantissa.tolist()
 
 
+@pytest.mark.parametrize("place", [3, 11])
+def test_a_wrong_gain_is_caught(place):
+    s = gained(stage(16))
+    xs = [Vector(np.arange(16) * 30 - 200, -10)]
+    rows = gain_beats([s], 8)
+    rows[place // 8][place % 8] ^= 1 << 14
+    got, *_ = drive(build([[s]], 8), {"i": xs}, [{}], 8, 16, Q13, payloads={"gains": rows})
+    wrong = got[0].mantissa != golden([s], xs)[0][0].mantissa
+    assert wrong.nonzero()[0].tolist() == [place]
+
+
 def test_what_cannot_share_is_refused():
     for jobs in (
         [],
+        [stage(16), gained(stage(16))],
         [stage(16), stage(8)],
         [stage(16), stage(16, Block(16))],
         [stage(16, Fixed(32, 9))],

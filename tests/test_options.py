@@ -21,10 +21,14 @@ TARGETS = {
     "sim": ("sim", "run"),
     "wave": ("sim", "wave"),
     "verilog": ("sim", "verilog"),
+    "image": ("sim", "image"),
+    "image-info": ("sim", "image-info"),
     "results": ("sim", "results"),
+    "memory": ("sim", "memory"),
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
+    "load": ("boards", "load"),
     "chat": ("boards", "chat"),
     "count": ("boards", "count"),
     "gatesim": ("boards", "gatesim"),
@@ -74,8 +78,8 @@ EVERY = [(target, option) for target in TARGETS for option in parameters(target)
 @pytest.mark.parametrize(("target", "option"), EVERY)
 def test_what_an_option_cannot_be(capsys, tmp_path, monkeypatch, target, option):
     monkeypatch.chdir(tmp_path)
-    if option in ("--prompt", "--quick"):
-        return  # any text; a flag
+    if option in ("--prompt", "--quick", "--every"):
+        return  # any text; flags
     sentence = told(capsys, target, f"{option}=")
     expected = sentence.removeprefix(f"{option} is empty; expected ")
     assert expected != sentence
@@ -113,6 +117,8 @@ def test_files_are_checked_before_the_work(capsys, tmp_path, monkeypatch, target
         ("verilog", "--scales=row", "--scales is 'row', which is for models of the llama family"),
         ("count", "--cache-bits=12", "--cache-bits is '12'; expected one of 8, 16"),
         ("verilog", "--line 3", "No such option: --line"),
+        ("image-info", "", "--file is missing; expected a value"),
+        ("image-info", "--file=none", "the image none cannot be read: No such file or directory; "),
     ],
 )
 def test_what_options_cannot_be_together(
@@ -177,7 +183,7 @@ def makefile():
     """Options of every target, and the comment of every option."""
     text = (ROOT / "Makefile").read_text()
     groups = dict(re.findall(r"^(machine|text) *:= (.*)", text, re.M))
-    taken = dict(re.findall(r"^options\.(\w+) *:= (.*)", text, re.M))
+    taken = dict(re.findall(r"^options\.([\w-]+) *:= (.*)", text, re.M))
     for target, names in taken.items():
         taken[target] = re.sub(r"\$\((\w+)\)", lambda m: groups[m[1]], names).split()
     said = re.findall(r"^option\.\w+ *:= (--\S+) +# (.*)", text, re.M)

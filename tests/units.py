@@ -70,7 +70,8 @@ def watch(bench: Streams, unit) -> dict:
 def drive(unit, inputs: dict[str, list[Vector]], tags: list[dict], lanes, size, form, **options):
     """Send vectors through ``unit``: (vectors, beats, accepted by port, cycles at ``o``, notes).
 
-    Options: idle, seed, greed (share of the array's cycles that a rival takes).
+    Options: idle, seed, greed (share of the array's cycles that a rival takes), payloads (of ports
+    that take no vectors, by port).
     """
     greed, seed = options.get("greed", 0.0), options.get("seed", 1)
     dut = OnArray(unit) if hasattr(unit, "mul") else unit
@@ -83,6 +84,8 @@ def drive(unit, inputs: dict[str, list[Vector]], tags: list[dict], lanes, size, 
         payloads = []
         for vector, tag in zip(vectors, tags, strict=True):
             payloads += vector_beats(vector, lanes, tag)
+        accepted[port] = bench.source(port, getattr(unit, port), payloads)
+    for port, payloads in options.get("payloads", {}).items():
         accepted[port] = bench.source(port, getattr(unit, port), payloads)
     cycles: list[int] = []
     seen = bench.sink("o", unit.o, len(tags) * beats(size, lanes), cycles)

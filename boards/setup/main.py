@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 from pathlib import Path
 
 from boards.setup import debian, loader
-from golden.errors import WeftError
-from sim.setup import paths, python, stamp
-from sim.setup.console import SetupError, step
+from sim.setup import paths, python
+from sim.setup.console import step
+from sim.setup.once import once
 
 WHEELS = paths.ROOT / "requirements-boards.txt"
 
@@ -37,19 +35,7 @@ def xc7() -> Path:
 
 
 def _once(target: Path, inputs: tuple[Path, ...], make) -> Path:
-    """``target``, which ``make(target, log)`` fills unless its stamp says that it was filled."""
-    key = stamp.digest(str(target), platform.machine(), *inputs)
-    if stamp.read(target)["key"] == key:
-        return target
-    try:
-        with stamp.only_one(folder()):
-            if stamp.read(target)["key"] != key:  # nobody did it while this process waited
-                shutil.rmtree(target, ignore_errors=True)
-                make(target, folder() / "setup.log")
-                stamp.write(target, {"key": key})
-    except (SetupError, OSError) as error:
-        raise WeftError(f"the tools for boards could not be set up: {error}") from None
-    return target
+    return once(target, inputs, make, "the tools for boards")
 
 
 def _install(target: Path, log: Path) -> None:

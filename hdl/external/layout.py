@@ -15,9 +15,6 @@ from golden.blocks import GROUP
 from golden.plan import Plan
 from golden.stage import Attention, Embed, Linear, Norm, Stage
 
-PORT_BITS = (16, 32, 64, 128)
-"""Widths that a port may have."""
-
 HALF = 16
 """Bits of a scale, of a minimum and of a gain."""
 

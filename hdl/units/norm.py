@@ -12,18 +12,19 @@ Cycles, from the acceptance of the last beat (S = square_sum.cycles(lanes)):
     mac + S + 2         base and slope; the interpolation is issued
     2 mac + S + 2       root; the first beat is scaled
     3 mac + S + 2       wide beats, into Requantise
+With gains (G = gain.LATENCY) products meet them behind the array: into Requantise G cycles later.
 """
 
 from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format
 from golden.stage import Norm as Stage
-from hdl import epsilon, mac, numbers, requantise, square_sum
+from hdl import epsilon, gain, mac, numbers, requantise, square_sum
 from hdl.epsilon import AlignEpsilon
 from hdl.memory import Memories
 from hdl.norm_image import EPSILON_BITS, LEFT, image, row_layout
@@ -40,10 +41,11 @@ WIDE = 2 * MANTISSA_BITS - 1
 """Width of an element times the root."""
 
 
-def latency(size: int, lanes: int, form: Format) -> int:
+def latency(size: int, lanes: int, form: Format, gained: bool = False) -> int:
     """Cycles from the last beat accepted to the first beat at ``o``, when nothing stalls it."""
     collect = beats(size, lanes) - 1 if isinstance(form, Block) else 0
-    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 2 + requantise.latency(form) + collect
+    behind = gain.LATENCY * gained + requantise.latency(form) + collect
+    return 3 * mac.LATENCY + square_sum.cycles(lanes) + 2 + behind
 
 
 def interval(size: int, lanes: int) -> int:
@@ -53,11 +55,12 @@ def interval(size: int, lanes: int) -> int:
 
 
 class Norm(wiring.Component):
-    """``x / sqrt(mean(x**2) + eps)`` of vectors [size].
+    """``x / sqrt(mean(x**2) + eps)`` of vectors [size], times gains if the jobs have such.
 
     Latency :func:`latency`.  Throughput: a vector every :func:`interval` cycles, its beats at up
     to one a cycle.  Back-pressure: holds ``i`` when two vectors are inside; never drops a product.
-    Tested: sizes 1 to 48, 1 to 16 lanes, all formats, a contended array.
+    A beat is scaled when its gains are there; those of later vectors may wait.
+    Tested: sizes 1 to 48, 1 to 16 lanes, all formats, a contended array, gains that come late.
 
     Parameters
     ----------
@@ -66,6 +69,7 @@ class Norm(wiring.Component):
     Members
     -------
     i: beats of ``jobs[0].source``.  o: beats of ``jobs[0].format``.
+    gains: if the jobs have gains, theirs: a beat of ``lanes`` for every beat, vector by vector.
     mul: ``lanes`` products: squares, interpolation (lane 0), scaling; scaling goes first.
     busy, job: work is inside; the job of the oldest.
     saturated: an element was held to the range of the format (one cycle).
@@ -73,14 +77,15 @@ class Norm(wiring.Component):
     Raises
     ------
     ValueError
-        If the jobs differ in size or kind of format, or a source is wider than a factor.
+        If the jobs differ in size, kind of format or whether they have gains, or a source is
+        wider than a factor.
     """
 
     def __init__(
         self, name: str, jobs: Sequence[Stage], layers: int, lanes: int, tags: Tags,
         memories: Memories,
     ):  # fmt: skip
-        check_jobs(name, jobs, ("size", "source", "format"))
+        check_jobs(name, jobs, ("size", "source", "format", "gain"))
         self._stage, self._lanes, self._tags = jobs[0], lanes, tags
         self._rows = len(jobs), layers
         stage = self._stage
@@ -88,6 +93,10 @@ class Norm(wiring.Component):
             raise ValueError(f"{stage.name}: {stage.source} is wider than a factor")
         self._parameters = parameter_rom(memories, name, row_layout(stage).size, *self._rows)
         self._lookup = Lookup(tables.root(stage.size), f"{name}.root", memories)
+        self._gained, fixed = stage.gain is not None, isinstance(stage.format, Fixed)
+        self._gains = data.ArrayLayout(signed(MANTISSA_BITS), lanes)
+        self._wide = WIDE + MANTISSA_BITS * self._gained + LEFT * fixed
+        self._late = mac.LATENCY + gain.LATENCY * self._gained  # from a beat scaled to Requantise
         super().__init__(
             {
                 "i": In(stream.Signature(beat(lanes, stage.source, tags))),
@@ -96,6 +105,7 @@ class Norm(wiring.Component):
                 "busy": Out(1),
                 "job": Out(tags.job),
                 "saturated": Out(1),
+                **({"gains": In(stream.Signature(self._gains))} if self._gained else {}),
             }
         )
 
@@ -105,7 +115,7 @@ class Norm(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), entry.i)
         self._beat = i = entry.o.p
         stage, ready, count = self._stage, self.mul.ready, beats(self._stage.size, self._lanes)
-        depth = count + mac.LATENCY + requantise.latency(stage.format) + 1
+        depth = count + self._late + requantise.latency(stage.format) + 1
         m.submodules.parameters = self._parameters
         m.submodules.turns = turns = Turns()
         m.submodules.kept = kept = Queue(
@@ -146,7 +156,9 @@ class Norm(wiring.Component):
         ]
         root, scale = self._root(m, squares.total, total_comes, root_comes, offset)
         self._factors(m, turns, kept.o.p, root)
-        m.d.comb += turns.free.eq(self._answer(m, scaled, kept.o.p, scale, depth))
+        there, products = self._products(m, scaled)
+        free = self._answer(m, scaled, kept.o.p, products, scale, depth)
+        m.d.comb += turns.free.eq(there & free)
         work.connect(m, moved(self.i, "first"), moved(self.o, "last"), self.i.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
         return m
@@ -166,6 +178,8 @@ class Norm(wiring.Component):
         offset = Const(tables.norm_exponent(stage.size) - tables.UNIT, SHIFT)
         if isinstance(stage.format, Fixed):
             offset = delay(m, row.right, late + 1 - wait, "offset") + LEFT
+        elif self._gained:
+            offset = delay(m, row.gain, late + 1 - wait, "offset") + offset
         if fixed:
             return delay(m, row.epsilon, 1, "epsilon"), offset
         shift = row.exponent - (delay(m, self._beat.exponent, wait, "exponent") << 1)
@@ -194,7 +208,7 @@ class Norm(wiring.Component):
             m.d.sync += scale.eq(offset + half)
         root_held, held = Signal(MANTISSA_BITS), scale
         if isinstance(self._stage.format, Fixed):
-            held = requantise.right_shift(scale, WIDE + LEFT)
+            held = requantise.right_shift(scale, self._wide)
         with m.If(root_comes):
             m.d.sync += [root_held.eq(lookup.y), scale_held.eq(held)]
         return Mux(root_comes, lookup.y, root_held)[:MANTISSA_BITS], scale_held
@@ -209,22 +223,35 @@ class Norm(wiring.Component):
                 self.mul.b[k].eq(Mux(turns.scale, root, Mux(turns.ask, b, x[k]))),
             ]
 
-    def _answer(self, m: Module, scaled: Value, kept, scale: Value, depth: int) -> Value:
+    def _products(self, m: Module, scaled: Value) -> tuple[Value, list[Value]]:
+        """(whether a beat may be scaled, what becomes of it, ``_late`` cycles later)."""
+        products = [self.mul.p[k][:WIDE].as_signed() for k in range(self._lanes)]
+        if not self._gained:
+            return Const(1), products
+        m.submodules.gains = kept = Queue(self._gains, 2)
+        wiring.connect(m, wiring.flipped(self.gains), kept.i)
+        m.d.comb += kept.o.ready.eq(scaled)
+        gains = [delay(m, g, mac.LATENCY, f"gain{k}") for k, g in enumerate(kept.o.p)]
+        return kept.o.valid, gain.multiply(m, products, gains)
+
+    def _answer(
+        self, m: Module, scaled: Value, kept, products: list[Value], scale: Value, depth: int
+    ) -> Value:
         """From scaled beats to ``o``; returns whether there is room for one more."""
-        fixed = isinstance(self._stage.format, Fixed)
-        wide, left = WIDE + LEFT * fixed, LEFT * fixed
-        answer = Requantise(self._lanes, wide, self._stage.format, self._tags, depth)
+        late = self._late
+        answer = Requantise(self._lanes, self._wide, self._stage.format, self._tags, depth)
         m.submodules.answer = answer
         m.d.comb += [
             answer.reserve.eq(scaled),
-            answer.i.valid.eq(delay(m, scaled, mac.LATENCY, "scaled")),
-            answer.i.p.tag.eq(delay(m, Value.cast(kept.tag), mac.LATENCY, "tag")),
-            answer.i.p.first.eq(delay(m, kept.first, mac.LATENCY, "first")),
-            answer.i.p.last.eq(delay(m, kept.last, mac.LATENCY, "last")),
-            answer.i.p.scale.eq(scale),
+            answer.i.valid.eq(delay(m, scaled, late, "scaled")),
+            answer.i.p.tag.eq(delay(m, Value.cast(kept.tag), late, "tag")),
+            answer.i.p.first.eq(delay(m, kept.first, late, "first")),
+            answer.i.p.last.eq(delay(m, kept.last, late, "last")),
+            answer.i.p.scale.eq(delay(m, scale, late - mac.LATENCY, "scale")),
             self.saturated.eq(answer.saturated),
         ]
-        for k in range(self._lanes):
-            m.d.comb += answer.i.p.data[k].eq(self.mul.p[k] << left)
+        left = LEFT * isinstance(self._stage.format, Fixed)
+        for k, product in enumerate(products):
+            m.d.comb += answer.i.p.data[k].eq(product << left)
         wiring.connect(m, answer.o, wiring.flipped(self.o))
         return answer.free

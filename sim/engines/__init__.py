@@ -71,6 +71,20 @@ class Trace:
         return forever if self.cycles is None else self.start + self.cycles
 
 
+@dataclass(frozen=True)
+class Outside:
+    """The external memory around a design that has its port.
+
+    Parameters
+    ----------
+    model: file that ``weft::open_memory`` opens (sim.memory.models.path).
+    contents: files, and the bytes of the memory from which on each lies.
+    """
+
+    model: Path
+    contents: tuple[tuple[Path, int], ...]
+
+
 class Simulation(Protocol):
     """A design, built for one engine."""
 
@@ -82,6 +96,7 @@ class Simulation(Protocol):
         run_folder: Path,
         trace: Trace | None = None,
         max_cycles: int | None = None,
+        memory: Outside | None = None,
     ) -> Iterator[str]:
         """Simulate until the bench is done, and yield its lines live, without their ends.
 
@@ -95,6 +110,8 @@ class Simulation(Protocol):
             A waveform to write.
         max_cycles
             Cycles after which the run ends; its last line is then ``e <cycles> limit``.
+        memory
+            What the design's memory port leads to; only Verilator's designs have one.
 
         Raises
         ------

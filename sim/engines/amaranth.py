@@ -51,6 +51,7 @@ class Simulation:
         run_folder: Path,
         trace: Trace | None = None,
         max_cycles: int | None = None,
+        memory: None = None,
     ) -> Iterator[str]:
         if trace and trace.format != "vcd":
             raise WeftError("Amaranth's simulator writes .vcd waveforms only; name a .vcd file")

@@ -45,6 +45,7 @@ class Simulation:
         run_folder: Path,
         trace: Trace | None = None,
         max_cycles: int | None = None,
+        memory: None = None,
     ) -> Iterator[str]:
         make_folder_for(Path(run_folder) / "log.txt")
         write_image(image, self.design.memories, run_folder)

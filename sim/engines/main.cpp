@@ -1,6 +1,6 @@
 // Runs the Verilated bench: clock, reset, waveform window, and stdout that a reader sees in time.
 //
-//   sim <cycles at most> [<waveform file> <first cycle> <end cycle>]
+//   sim <cycles at most> [<waveform file> <first cycle> <end cycle>] [memory=<model> load=<byte>:<file> ...]
 //
 // Cycle 0 is the first after reset. The bench writes its own lines; the last one is written here.
 
@@ -8,10 +8,16 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <string>
 
 #include "Vtop.h"
 #include "verilated.h"
+
+#ifdef WEFT_MEMORY
+#include "open.h"
+#endif
 
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -30,6 +36,37 @@ constexpr std::chrono::milliseconds FLUSH_EVERY{50};
 
 uint64_t number(const char* text) { return std::strtoull(text, nullptr, 10); }
 
+#ifdef WEFT_MEMORY
+// The memory behind the port, with its contents.
+std::unique_ptr<weft::Memory> memory_of(int argc, char** argv, size_t beat_bytes) {
+    std::unique_ptr<weft::Memory> memory;
+    for (int k = 2; k < argc; ++k) {
+        const std::string word = argv[k];
+        if (word.rfind("memory=", 0) == 0) memory = weft::open_memory(word.substr(7), beat_bytes);
+        if (word.rfind("load=", 0) != 0) continue;
+        const size_t colon = word.find(':');
+        if (!memory->load(word.substr(colon + 1), number(word.c_str() + 5)))
+            weft::complain("the memory has no room for " + word.substr(colon + 1) + ", or it cannot be read");
+    }
+    return memory;
+}
+
+// The port in this cycle, as memory.h tells it.
+void serve(Vtop& top, weft::Memory& memory) {
+    weft::Ask ask;
+    ask.command = top.mem_cmd_valid;
+    ask.write = top.mem_cmd_write;
+    ask.address = top.mem_cmd_address;
+    ask.data_offered = top.mem_wdata_valid;
+    weft::get(top.mem_wdata, ask.data);
+    const weft::Answer& answer = memory.settle(ask);
+    top.mem_cmd_ready = answer.command_taken;
+    top.mem_wdata_ready = answer.data_taken;
+    top.mem_rdata_valid = answer.data_comes;
+    if (answer.data_comes) weft::put(answer.data, top.mem_rdata);
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -45,14 +82,18 @@ int main(int argc, char** argv) {
 
 #if VM_TRACE
     Wave wave;
-    const uint64_t from = argc > 4 ? number(argv[3]) : UINT64_MAX;
-    const uint64_t end = argc > 4 ? number(argv[4]) : 0;
+    const uint64_t from = argc > 4 && !std::strchr(argv[2], '=') ? number(argv[3]) : UINT64_MAX;
+    const uint64_t end = argc > 4 && !std::strchr(argv[2], '=') ? number(argv[4]) : 0;
     context.timeunit(-9);
     context.timeprecision(-9);
     wave.set_time_unit("1ns");
     wave.set_time_resolution("1ns");
     top.trace(&wave, 99);
     uint64_t edges = 0;
+#endif
+
+#ifdef WEFT_MEMORY
+    const std::unique_ptr<weft::Memory> memory = memory_of(argc, argv, sizeof top.mem_rdata);
 #endif
 
     uint64_t cycle = 0;
@@ -67,8 +108,14 @@ int main(int argc, char** argv) {
         if (dump && !wave.isOpen()) wave.open(argv[2]);
         if (dump) wave.dump(edges * PERIOD_NS);
 #endif
+#ifdef WEFT_MEMORY
+        serve(top, *memory);
+#endif
         top.clk = 0;
         top.eval();
+#ifdef WEFT_MEMORY
+        memory->tick();
+#endif
 #if VM_TRACE
         if (dump) wave.dump(edges * PERIOD_NS + PERIOD_NS / 2);
         if (!dump && wave.isOpen()) wave.close();

