@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -65,7 +65,10 @@ class Linear(wiring.Component):
     """One vector after the other against the matrices that ``weights`` brings.
 
     A vector is taken whole, then its matrix goes by: a beat a cycle, if there is room for the
-    answers.  Rows are answered one by one, in a stream of its own for every job.
+    answers, and adder.latency cycles between them.  Back-pressure: holds ``weights`` before a row
+    opens.  Rows are answered one by one, in a stream of its own for every job; of every job one
+    vector may be inside, as it is with one sequence.
+    Tested: all ports, rows of 1 to 64 weights, in groups and not, answers that wait.
 
     Parameters
     ----------
@@ -244,7 +247,7 @@ class Linear(wiring.Component):
         """Rows to the Requantise of their job's format, and on to the job's stream."""
         opens, job = issued & self._held.opens, self._about.tag.job
         about = delay(m, self._row_about(m, opens), self._late, "row")
-        free, over, left = 0, 0, 0
+        free, over, gone = 0, 0, []
         for name, jobs in self._formats().items():
             form = self._jobs[jobs[0]].format
             away = self._late + 3 + requantise.latency(form)
@@ -262,10 +265,18 @@ class Linear(wiring.Component):
                 answer.i.p.data[0].eq(scaled.row),
             ]
             free, over = free | (mine & answer.free), over | answer.saturated
-            left = left | self._route(m, answer.o, jobs)
+            gone.append(self._route(m, answer.o, jobs))
         m.d.comb += [self._free.eq(free), self.saturated.eq(over)]
-        m.submodules.work = work = Work(self._tags.job, len(self._jobs) + 2)
-        work.connect(m, moved(self.i, "first"), left, self.i.p.tag.job)
+        self._account(m, gone)
+
+    def _account(self, m: Module, gone: list[Value]) -> None:
+        """Vectors of several formats may leave in one cycle; they are counted one by one."""
+        depth = len(self._jobs) + 2
+        m.submodules.work = work = Work(self._tags.job, depth)
+        left, owed = Signal(range(depth + 1)), Signal(range(depth + 1))
+        m.d.comb += left.eq(sum(gone, owed))
+        m.d.sync += owed.eq(Mux(left == 0, 0, left - 1))
+        work.connect(m, moved(self.i, "first"), left != 0, self.i.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
 
     def _row_about(self, m: Module, opens: Signal) -> data.View:
