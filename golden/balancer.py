@@ -293,7 +293,7 @@ def make_schedule(
     makers = {"folded": folded, "pipelined": pipelined, "serial": serial}
     if name not in SCHEDULES:
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
-    if plan.scales != "matrix":
+    if plan.scales != "matrix" and name != "external":
         problem = (
             f"is {name!r}, which knows scales of matrices, and here every {plan.scales} of weights "
             "has one; expected the schedule 'external' or scales of matrices"

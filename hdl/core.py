@@ -5,7 +5,7 @@ them a token travels as beats: prologue, layers (each physical instance once for
 the head when a token is to be sampled.
 """
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 
 from golden.plan import Plan
@@ -220,7 +220,8 @@ class Core(CoreBase):
 
     def _observe_units(self, m: Module) -> None:
         for unit, component in self._components.items():
-            stalled = component.o.valid & ~component.o.ready
+            answers = getattr(component, "outputs", None) or [component.o]
+            stalled = Cat(o.valid & ~o.ready for o in answers).any()
             if hasattr(component, "mul"):
                 stalled = stalled | (component.mul.valid & ~component.mul.ready)
             self._watch(m, unit, component, stalled, len(self._jobs[unit]))
