@@ -62,10 +62,10 @@ def image(name: str, jobs: Sequence[Sequence[Stage]]) -> dict[str, list[int]]:
 class Linear(wiring.Component):
     """One vector after the other against the matrices that ``weights`` brings.
 
-    A vector is taken whole, then its matrix goes by: a beat a cycle, if there is room for the
-    answers, and kept_vector.latency cycles before it.  Back-pressure: holds ``weights`` before a row
-    opens.  Rows are answered one by one, in a stream of its own for every job; of every job one
-    vector may be inside, as it is with one sequence.
+    A vector is taken whole; kept_vector.latency cycles later its matrix goes by, a beat a cycle if
+    there is room for the answers.  Back-pressure: holds ``weights`` before a row opens.  Rows are
+    answered one by one, in a stream of its own for every job; of every job one vector may be
+    inside, as it is with one sequence.
     Tested: all ports, rows of 1 to 64 weights, in groups and not, answers that wait.
 
     Parameters
