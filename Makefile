@@ -33,7 +33,7 @@ option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25
 option.PORT        := --port         # serial port of a board; default: that of its USB chip. For image, bits of the memory's port: 16, 32, 64 or 128; default 128
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
-option.FILE        := --file         # the image to look into
+option.FILE        := --file         # the weight image, as `make image` writes it
 option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
@@ -48,6 +48,7 @@ options.bitstream := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES C
 options.gatesim  := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK $(text)
 options.boards   := MODEL
 options.program  := BOARD MODEL
+options.load     := BOARD PORT FILE
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
 options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
 options.image-info := FILE
@@ -84,6 +85,8 @@ gatesim: setup ## simulate a board's netlist at its pins against the integer mod
 	$(call cli,boards gatesim)
 program: setup ## load the last bitstream into a board; sets openFPGALoader up on first use
 	$(call cli,boards program)
+load: setup ## put a weight image into the memory behind a board's chip, and verify it; run again, it goes on
+	$(call cli,boards load)
 chat: setup ## talk to a board over its serial port; without BOARD and PORT, to a simulated chip through its UART
 	$(call cli,boards chat)
 
@@ -162,5 +165,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint lock memory program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint load lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:
