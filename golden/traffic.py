@@ -17,9 +17,10 @@ HALF_BITS = 16
 """Width of a scale, of a minimum and of a gain."""
 
 
-def weight_bytes(plan: Plan) -> float:
-    """Weights, gains and an embedding that every token reads."""
-    return sum(_weight_bits(stage) for _, stage in plan.stages()) / 8
+def weight_bytes(plan: Plan, sampled: bool = True) -> float:
+    """Weights, gains and an embedding that every token reads; the head if it is ``sampled``."""
+    parts = [plan.prologue, *plan.layers, *([plan.epilogue] if sampled else [])]
+    return sum(_weight_bits(stage) for part in parts for stage in part) / 8
 
 
 def cache_bytes(plan: Plan, position: int) -> float:

@@ -92,7 +92,10 @@ class External:
             write_whole(file, memory_bytes(layout).tobytes())
         return Outside(self.model(run_folder), ((file, 0),))
 
-    def bound(self, plan: Plan, seen: Sequence[int]) -> float:
-        """Cycles a token that no core with this memory can go below: mean over positions."""
+    def bound(self, plan: Plan, seen: Sequence[int], sampled: bool = True) -> float:
+        """Cycles a token that no core with this memory can go below: mean over positions.
+
+        A token of a prompt is not ``sampled`` after, and does not read the head.
+        """
         cached = sum(cache_bytes(plan, position) for position in seen) / len(seen)
-        return (weight_bytes(plan) + cached) / self.bytes_per_cycle
+        return (weight_bytes(plan, sampled) + cached) / self.bytes_per_cycle

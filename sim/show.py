@@ -42,6 +42,7 @@ class Voice:
     ):
         self._tokenizer, self._live = tokenizer, streams == 1
         shown = {r.sequence: shown_ids(tokenizer, r.prompt) if echo else () for r in requests}
+        self._stops = {r.sequence: (r.stop, tokenizer.stop) for r in requests}
         self._lines: dict[int, str] = {}
         self._parts: dict[int, list[int]] = {}
         self._prompts = {sequence: self._text(sequence, ids) for sequence, ids in shown.items()}
@@ -58,7 +59,7 @@ class Voice:
     def say(self, token: dict) -> None:
         """Take in one sampled token: the payload of the core's ``tokens`` port."""
         sequence = token["sequence"]
-        ended = token["token"] == self._tokenizer.stop
+        ended = token["token"] in self._stops[sequence]
         piece = self._text(sequence, [] if ended else [token["token"]], bool(token["last"]))
         if sequence not in self._lines:
             piece = self._prompts[sequence] + piece
