@@ -229,7 +229,7 @@ class Attention(wiring.Component):
             divided.free.eq(answer.free),
             answer.reserve.eq(divided.reserve),
             answer.i.valid.eq(divided.valid),
-            answer.i.p.scale.eq(self._top - (tables.UNIT - 1)),
+            answer.i.p.scale.eq(self._top - (tables.UNIT - 1) - shape.job.spare_bits),
             answer.i.p.tag.eq(self._query.tag),
             answer.i.p.first.eq(left == vector - 1),
             answer.i.p.last.eq(left == 0),
