@@ -8,7 +8,7 @@ JOBS ?= auto
 # `make help` says.
 option.MODEL       := --model        # preset: microgpt, ailang; stories15m, smollm2 (or models like them from files); default microgpt, for image smollm2
 option.CHECKPOINT  := --checkpoint   # weights from this file instead of the preset's own
-option.NAMES       := --names        # how many names (texts); default 20, for wave and chat 1, for gatesim 2, for accuracy 1000
+option.NAMES       := --names        # how many names (texts); default 20, for large models, wave and chat 1, for gatesim 2, for accuracy 1000
 option.TOKENS      := --tokens       # how many tokens of a text at most; default: the model's context, or 32 if it has none
 option.PROMPT      := --prompt       # text to go on from; default empty, for chat what is typed
 option.TEMPERATURE := --temperature  # 0 (greedy) or 1/64 to 8; default 0.5
@@ -17,7 +17,7 @@ option.ENGINE      := --engine       # verilator, icarus, amaranth; default veri
 option.NUMBERS     := --numbers      # activations: fixed, block (without GELU); default fixed, or block where the model needs it
 option.SCALES      := --scales       # weights that share a scale: matrix (a power of two), row (8 bits), group (4 bits, of 32); default matrix, for large models of the llama family group where the file has such, else row
 option.CACHE_BITS  := --cache-bits   # width of cached keys and values: 8 (with scales of rows or groups), 16; default 16
-option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer, serial: one unit for everything; default folded, for bitstream as fits
+option.SCHEDULE    := --schedule     # folded: one layer datapath, pipelined: one a layer, serial: one unit for everything, external: weights, keys and values in an external memory; default folded, or external with scales of rows or groups, for bitstream as fits
 option.MULTIPLIERS := --multipliers  # multipliers that the schedule may use, up to 16384; default 64
 option.LANES       := --lanes        # elements of a beat, at most: a power of two up to 1024; default: as the schedule chooses
 option.STREAMS     := --streams      # sequences in flight at once, up to 1024; default 1
@@ -30,14 +30,17 @@ option.DATA        := --data         # text file, one name a line; default: the 
 option.STEPS       := --steps        # training steps; default 20000
 option.FAMILY      := --family       # chips: xc7, ecp5, ice40, gowin; default xc7
 option.BOARD       := --board        # arty, arty-100, ulx3s, ulx3s-45, ulx3s-25, ulx3s-12, orangecrab, orangecrab-85, icebreaker, tangnano9k; default arty, for chat a simulated chip
-option.PORT        := --port         # serial port of a board; default: that of its USB chip. For image, bits of the memory's port: 16, 32, 64 or 128; default 128
+option.PORT        := --port         # serial port of a board; default: that of its USB chip. Else bits of an external memory's port: 16, 32, 64 or 128; default: the memory's own
 option.CLOCK       := --clock        # clock of the gateware on a board, in MHz; default: as `make boards` lists it
 option.TOOLCHAIN   := --toolchain    # what makes bitstreams: open, vivado; default open
-option.FILE        := --file         # the image to look into
-option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default all
+option.FILE        := --file         # the weight image, as `make image` writes it
+option.MEMORY      := --memory       # whose external memory: arty, ulx3s; default arty, for memory all
+option.CONTROLLER  := --controller   # model of that memory: fast, litedram (its own controller, the same cycles); default fast
+option.CONTEXT     := --context      # longest sequence, in tokens; default: the model's, with rotary positions at most 2048
+option.WINDOW      := --window       # attention sees so many last positions, and a text has no end; default: all of them
 option.OUTPUT      := --output       # file to write; default: in build/, for results docs/results.md, for train build/train/microgpt.* or build/train/<name of DATA>.*
 
-machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS
+machine := NUMBERS SCALES CACHE_BITS MULTIPLIERS LANES STREAMS SCHEDULE WEIGHTS MEMORY CONTROLLER PORT CONTEXT WINDOW
 text    := PROMPT NAMES TOKENS TEMPERATURE SEED
 
 options.sim      := MODEL CHECKPOINT $(text) ENGINE $(machine) TRACE TAPS
@@ -48,6 +51,7 @@ options.bitstream := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES C
 options.gatesim  := BOARD MODEL CHECKPOINT NUMBERS SCHEDULE MULTIPLIERS LANES CLOCK $(text)
 options.boards   := MODEL
 options.program  := BOARD MODEL
+options.load     := BOARD PORT FILE
 options.chat     := BOARD PORT MODEL CHECKPOINT NUMBERS MULTIPLIERS LANES SCHEDULE $(text)
 options.image    := MODEL CHECKPOINT PORT SCALES CACHE_BITS OUTPUT
 options.image-info := FILE
@@ -84,6 +88,8 @@ gatesim: setup ## simulate a board's netlist at its pins against the integer mod
 	$(call cli,boards gatesim)
 program: setup ## load the last bitstream into a board; sets openFPGALoader up on first use
 	$(call cli,boards program)
+load: setup ## put a weight image into the memory behind a board's chip, and verify it; run again, it goes on
+	$(call cli,boards load)
 chat: setup ## talk to a board over its serial port; without BOARD and PORT, to a simulated chip through its UART
 	$(call cli,boards chat)
 
@@ -162,5 +168,5 @@ ifneq ($(strange),)
 $(error weft: `make $(goals)` takes no $(firstword $(strange)); it takes $(strip $(takes) ARGS); `make help` tells more)
 endif
 
-.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint lock memory program results setup sim test test-boards test-models test-slow train verilog wave
+.PHONY: accuracy bitstream boards chat clean count coverage distclean doctor format gatesim graph help image image-info lint load lock memory program results setup sim test test-boards test-models test-slow train verilog wave
 .NOTPARALLEL:

@@ -12,12 +12,13 @@ with reporting_errors():  # imports take long enough to be interrupted
     from boards.commands.chat import chat
     from boards.commands.count import count
     from boards.commands.gatesim import gatesim
+    from boards.commands.load import load
     from boards.commands.program import program
     from boards.commands.sizes import sizes
     from golden.cli import application, run
 
     app = application("Put the gateware onto boards, and talk to it.")
-    for command in (baselines, bitstream, boards, chat, count, gatesim, program, sizes):
+    for command in (baselines, bitstream, boards, chat, count, gatesim, load, program, sizes):
         app.command()(command)
 
     if __name__ == "__main__":

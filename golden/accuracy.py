@@ -6,18 +6,22 @@ mathematics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from golden import calibrate
 from golden.errors import WeftError
-from golden.generate import Context, run_token
 from golden.graph import from_checkpoint
 from golden.model import Checkpoint
 from golden.plan import Plan
 from golden.reference import sequence_logits
+from golden.sequence import TokenSequence
+
+ROWS = 16
+"""Tokens that are compared at a time: of a large vocabulary, more take long to allocate."""
 
 SAMPLE_SEED = 11
 SAMPLE_LENGTH = 9
@@ -47,6 +51,11 @@ class Accuracy:
     top1: float
     saturated: tuple[str, ...]
 
+    @property
+    def perplexity(self) -> tuple[float, float]:
+        """Of the float and of the integer model: e to the power of the loss."""
+        return math.exp(self.nll_float), math.exp(self.nll_integer)
+
     def to_dict(self) -> dict:
         """All members, ready for JSON."""
         return asdict(self) | {"saturated": list(self.saturated)}
@@ -58,17 +67,53 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
+class Means:
+    """Sums over predicted tokens, from logits of both models."""
+
+    def __init__(self):
+        self._sums, self.tokens = np.zeros(4), 0
+
+    def add(self, exact: np.ndarray, other: np.ndarray, targets: np.ndarray) -> None:
+        """Logits [T, n_vocab] of the float model and of another one; what came next [T]."""
+        for start in range(0, len(targets), ROWS):
+            part = slice(start, start + ROWS)
+            self._add(
+                *(log_softmax(x[part].astype(np.float64)) for x in (exact, other)), targets[part]
+            )
+        self.tokens += len(targets)
+
+    def _add(self, exact: np.ndarray, other: np.ndarray, targets: np.ndarray) -> None:
+        """The same of logarithms of probabilities."""
+        rows = np.arange(len(targets))
+        kl = (np.exp(exact) * (exact - other)).sum()
+        same = (exact.argmax(-1) == other.argmax(-1)).sum()
+        self._sums += [-exact[rows, targets].sum(), -other[rows, targets].sum(), kl, same]
+
+    def __iadd__(self, other: Means) -> Means:
+        self._sums, self.tokens = self._sums + other._sums, self.tokens + other.tokens
+        return self
+
+    def accuracy(self, sequences: int, saturated: Iterable[str] = ()) -> Accuracy:
+        """The means."""
+        nll_float, nll_integer, kl, top1 = map(float, self._sums / self.tokens)
+        return Accuracy(
+            sequences=sequences,
+            tokens=self.tokens,
+            nll_float=nll_float,
+            nll_integer=nll_integer,
+            nll_difference=nll_integer - nll_float,
+            kl=kl,
+            top1=top1,
+            saturated=tuple(sorted(saturated)),
+        )
+
+
 def integer_logits(plan: Plan, tokens: Sequence[int], saturated: set) -> np.ndarray:
     """Logits [T, n_vocab] of the integer model, as floats; overflows are added to ``saturated``."""
-    name = plan.epilogue.stages[-1].inputs[0]
-    cache: dict = {}
-    rows = []
-    for position, token in enumerate(tokens):
-        context = Context(int(token), position, cache=cache)
-        run_token(plan, context, wanted=True)
-        saturated |= context.saturated
-        rows.append(context.taps[0, name].to_float())
-    return np.stack(rows)
+    sequence = TokenSequence(plan)
+    logits = [rows.to_float() for rows in sequence.logits(tokens)]
+    saturated |= sequence.saturated
+    return np.concatenate(logits)
 
 
 def sampled_texts(checkpoint: Checkpoint, count: int) -> list[np.ndarray]:
@@ -94,26 +139,17 @@ def measure(
 
     ``progress`` wraps the iteration (tqdm). Raises a WeftError if there is nothing to predict.
     """
-    if not any(len(text) > 1 for text in texts):
-        raise WeftError("there is no token to predict; expected texts of at least two tokens")
-    sums, saturated, count = np.zeros(4), set(), 0
+    check_texts(texts)
+    means, saturated = Means(), set()
     for text in progress(texts):
         tokens, targets = text[:-1], text[1:]
-        exact = log_softmax(sequence_logits(checkpoint, tokens).astype(np.float64))
-        integer = log_softmax(integer_logits(plan, tokens, saturated))
-        rows = np.arange(len(tokens))
-        kl = (np.exp(exact) * (exact - integer)).sum()
-        same = (exact.argmax(-1) == integer.argmax(-1)).sum()
-        sums += [-exact[rows, targets].sum(), -integer[rows, targets].sum(), kl, same]
-        count += len(tokens)
-    nll_float, nll_integer, kl, top1 = map(float, sums / count)
-    return Accuracy(
-        sequences=len(texts),
-        tokens=count,
-        nll_float=nll_float,
-        nll_integer=nll_integer,
-        nll_difference=nll_integer - nll_float,
-        kl=kl,
-        top1=top1,
-        saturated=tuple(sorted(plan.place(*key) for key in saturated)),
-    )
+        if len(tokens):
+            exact = sequence_logits(checkpoint, tokens)
+            means.add(exact, integer_logits(plan, tokens, saturated), targets)
+    return means.accuracy(len(texts), (plan.place(*key) for key in saturated))
+
+
+def check_texts(texts: Sequence[Sequence[int]]) -> None:
+    """Raise a WeftError if there is nothing to predict."""
+    if not any(len(text) > 1 for text in texts):
+        raise WeftError("there is no token to predict; expected texts of at least two tokens")

@@ -47,6 +47,14 @@ def halves(integers: np.ndarray) -> np.ndarray:
     return np.ldexp(np.asarray(integers, dtype=np.float64), -SCALE_FRACTION).astype(np.float16)
 
 
+def values(matrix: Scaled) -> np.ndarray:
+    """The weights that a matrix stands for, in float64 [rows, columns]."""
+    wide = matrix.codes.reshape(*matrix.scales.shape, -1) * matrix.scales[..., None].astype(float)
+    if matrix.minima is not None:
+        wide += matrix.minima[..., None]
+    return np.ldexp(wide, int(matrix.exponent) - SCALE_FRACTION).reshape(matrix.codes.shape)
+
+
 def by_row(weights: np.ndarray) -> Scaled:
     """8-bit codes [rows, columns] with a scale a row, the largest of a row at +-CODE_LIMIT.
 

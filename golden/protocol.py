@@ -17,9 +17,11 @@ device ignores them: an echo of its own replies starts no conversation.
                                      one with ``last``, all with the number of the request
     ABORT      -                     ABORT, when all sequences have ended: each with a last TOKEN
     COUNTERS   -                     COUNTERS: what the device counted since its reset
+    LOAD       REGION, data or none  LOAD: the data were written to that region of the external
+                                     memory, or, without data, what lies there: its CRC
     any        -                     ERROR with a ``Refusal``
 
-HELLO, ABORT and COUNTERS may be repeated at will; GENERATE is acted on once for every frame.
+HELLO, ABORT, COUNTERS and LOAD may be repeated at will; GENERATE is acted on once for every frame.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ class Type(IntEnum):
     COUNTERS = 4
     TOKEN = 5
     ERROR = 6
+    LOAD = 7
 
 
 class Refusal(IntEnum):
@@ -70,6 +73,7 @@ class Refusal(IntEnum):
     PROMPT_TOO_LONG = 8
     BAD_COUNT = 9
     BAD_NOISE_SCALE = 10
+    BAD_REGION = 11
 
 
 HELLO = {
@@ -120,6 +124,18 @@ COUNTERS = {
     "most_cycles": 4,
     "last_cycles": 4,  # of the last token
 }
+
+REGION = {"address": 4, "beats": 4}
+"""What a LOAD begins with: beats of the external memory.  Data fill all of them."""
+
+MEMORY = {
+    "crc": 4,  # CRC-32, that of zlib, of the bytes that were written or that lie there
+    "end": 4,  # the beat behind the region
+    "beats": 4,  # of the whole memory
+    "beat_bytes": 1,
+    "chunk_beats": 2,  # that a LOAD can carry at the most
+}
+"""The reply to a LOAD."""
 
 ERROR = {"refusal": 1}
 

@@ -34,9 +34,11 @@ __all__ = [
     "SCALES",
     "WEIGHT_BITS",
     "Options",
+    "has_groups",
     "norm_format",
     "quantize",
     "turns",
+    "usual_scales",
 ]
 
 
@@ -56,7 +58,10 @@ def quantize(checkpoint: Checkpoint, options: Options | None = None) -> Plan:
 
 def _resolved(checkpoint: Checkpoint, options: Options) -> Options:
     """The options with what the model needs in place of None."""
-    options, c = replace(options, scales=options.scales or _scales(checkpoint)), checkpoint.config
+    options, c = (
+        replace(options, scales=options.scales or usual_scales(checkpoint)),
+        checkpoint.config,
+    )
     needs_blocks = c.position == "rotary" or c.gated or options.scales != "matrix"
     if options.numbers == "fixed" and needs_blocks:
         problem = (
@@ -76,11 +81,16 @@ def _resolved(checkpoint: Checkpoint, options: Options) -> Options:
     return replace(options, numbers=options.numbers or ("block" if needs_blocks else "fixed"))
 
 
-def _scales(checkpoint: Checkpoint) -> str:
+def usual_scales(checkpoint: Checkpoint) -> str:
     """Which weights share a scale, if nobody says: groups where the file has them everywhere."""
-    c = checkpoint.config
-    if c.parameters < LARGE or not is_llama(c):
+    if checkpoint.config.parameters < LARGE or not is_llama(checkpoint.config):
         return "matrix"
-    layers = (name for name, shape in c.shapes.items() if name.startswith("layer") and shape[1:])
+    return "group" if has_groups(checkpoint) else "row"
+
+
+def has_groups(checkpoint: Checkpoint) -> bool:
+    """Whether every matrix of the layers comes in groups of 4-bit codes."""
+    shapes = checkpoint.config.shapes.items()
+    layers = (name for name, shape in shapes if name.startswith("layer") and shape[1:])
     kept = (checkpoint.blocks.get(name) for name in layers)
-    return "group" if all(isinstance(b, Blocks) and b.has_groups for b in kept) else "row"
+    return all(isinstance(blocks, Blocks) and blocks.has_groups for blocks in kept)

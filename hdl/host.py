@@ -25,6 +25,9 @@ PAYLOADS = {
 }
 """Where in the tally's memory the payload of a reply is, and its fields."""
 
+LOADED = {Type.LOAD: (0, protocol.MEMORY)}
+"""The same of the loader's."""
+
 
 def hello_payload(streams: int, n_vocab: int, n_ctx: int | None, max_prompt: int,
                   known: dict) -> bytes:  # fmt: skip
@@ -42,7 +45,8 @@ class Host(wiring.Component):
     tally.ROUND cycles between two tokens, so neither keeps the other waiting for good.  A frame
     that is wrong is answered with an ERROR if no other reply is being sent, and else only counted.
     A GENERATE is BUSY while all streams are in use, another prompt is being fed, or an ABORT waits
-    for the last token.  After several ABORTs only the last one is answered.
+    for the last token.  After several ABORTs only the last one is answered.  Without a loader LOAD
+    is unknown; it is BUSY while any sequence is in work, and none begins while it is acted on.
 
     Latency: a TOKEN begins at most ``2 * tally.ROUND`` cycles after ``tokens``, if nothing is being
     sent.  Back-pressure: ``tokens`` waits until its frame has been sent, and ``requests`` as long
@@ -53,6 +57,8 @@ class Host(wiring.Component):
     streams, tags, n_vocab, n_ctx: those of the core's hdl.generator.Generator.
     hello: values of the reply to HELLO that are not known here: gateware, digest, clock_hz.
     max_prompt: tokens that a GENERATE can have, at least.
+    loader: hdl.external.loader.Loader of a core with an external memory, or one like it; it becomes
+        a submodule.
 
     Members
     -------
@@ -68,9 +74,9 @@ class Host(wiring.Component):
     """
 
     def __init__(self, streams: int, tags: Tags, n_vocab: int, n_ctx: int | None, hello: dict,
-                 max_prompt: int):  # fmt: skip
-        self._streams = streams
-        bits = length_bits(max_prompt)
+                 max_prompt: int, loader=None):  # fmt: skip
+        self._streams, self._loader = streams, loader
+        bits = max(length_bits(max_prompt), loader.length_bits if loader else 0)
         self._hello = hello_payload(streams, n_vocab, n_ctx, max_prompt, hello)
         self._deframer, self._prompt = Deframer(bits), Prompt(n_vocab, n_ctx, bits)
         super().__init__(
@@ -117,6 +123,8 @@ class Host(wiring.Component):
             framer.data.eq(counted.data),
             self.beat.eq(counted.beat),
         ]
+        if self._loader:
+            self._connect(m, framer)
         with m.If(deframer.events.frames):
             m.d.sync += self.error.eq(0)
         with m.Elif(self.framing_error | deframer.events.bad_crc | deframer.events.bad_frames):
@@ -125,6 +133,20 @@ class Host(wiring.Component):
         self._tell(m, counted)
         self._act(m, counted, framer)
         return m
+
+    def _connect(self, m: Module, framer: Framer):
+        """The loader takes its turn at the deframer's memory, and the framer reads its replies."""
+        m.submodules.loader = loader = self._loader
+        frames = self._deframer.frames
+        m.d.comb += [
+            loader.length.eq(frames.p.length),
+            loader.data.eq(self._deframer.data),
+            loader.reply_address.eq(framer.address),
+        ]
+        with m.If(loader.busy):
+            m.d.comb += self._deframer.address.eq(loader.address)
+        with m.If(self._kind == Type.LOAD):
+            m.d.comb += framer.data.eq(loader.reply_data)
 
     def _sequences(self, m: Module):
         """Which slots are in use: from the first beat of a request until its last token was sent.
@@ -171,6 +193,9 @@ class Host(wiring.Component):
                 with m.Elif(prompt.checked):
                     m.d.sync += self._fed.eq(frames.p.number)
                     self._answer(m, Type.GENERATE, frames.p.number)
+            if self._loader:
+                with m.State("LOAD"):
+                    self._load(m, frames)
             with m.State("COPY"):
                 m.d.comb += [counted.copy.eq(1), frames.ready.eq(counted.copied)]
                 with m.If(counted.copied):
@@ -207,8 +232,24 @@ class Host(wiring.Component):
                 with m.Else():
                     m.d.comb += frames.ready.eq(0)
                     m.next = "COPY"
+            if self._loader:
+                with m.Case(Type.LOAD):
+                    with m.If(prompt.feeding | self.abort | self._active.any() | ~frames.p.stored):
+                        self._refuse(m, Refusal.BUSY, number)
+                    with m.Else():
+                        m.d.comb += [self._loader.start.eq(1), frames.ready.eq(0)]
+                        m.next = "LOAD"
             with m.Default():
                 self._refuse(m, Refusal.UNKNOWN_TYPE, number)
+
+    def _load(self, m: Module, frames):
+        """Wait for the loader."""
+        loader = self._loader
+        m.d.comb += frames.ready.eq(loader.done)
+        with m.If(loader.done & loader.refused):
+            self._refuse(m, loader.refusal, frames.p.number)
+        with m.Elif(loader.done):
+            self._answer(m, Type.LOAD, frames.p.number)
 
     def _refuse(self, m: Module, refusal, number):
         m.d.sync += self._refusal.eq(refusal)
@@ -221,8 +262,9 @@ class Host(wiring.Component):
     def _message(self, m: Module, message):
         """The frame that answers."""
         m.d.comb += [message.type.eq(self._kind | REPLY), message.number.eq(self._number)]
+        payloads = PAYLOADS | (LOADED if self._loader else {})
         with m.Switch(self._kind):
-            for kind, (address, fields) in PAYLOADS.items():
+            for kind, (address, fields) in payloads.items():
                 with m.Case(kind):
                     length = protocol.size(fields)
                     m.d.comb += [message.address.eq(address), message.length.eq(length)]

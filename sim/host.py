@@ -18,11 +18,13 @@ from golden.protocol import REPLY, UNKNOWN, Decoder, Frame, Refusal, Type
 from sim.replies import (
     Device,
     LinkError,
+    Memory,
     NoReply,
     Refused,
     Token,
     read,
     read_device,
+    read_memory,
     read_token,
     request_payload,
 )
@@ -115,21 +117,36 @@ class Link:
         finally:
             del self._tokens[number]
 
-    def _repeat(self, kind: Type, timeout: float) -> Frame:
+    def region(self, address: int, beats: int) -> Memory:
+        """What lies in a region of the external memory; none at all tells what memory it is."""
+        payload = protocol.pack(protocol.REGION, {"address": address, "beats": beats})
+        return read_memory(self._repeat(Type.LOAD, self._token_timeout, payload).payload)
+
+    def post(self, kind: Type, payload: bytes, flags: int) -> int:
+        """Send a request and so many FLAGs behind it; answers its number, and awaits nothing."""
+        return self._send(kind, payload, bytes([protocol.FLAG]) * flags)
+
+    def hear(self) -> Frame | None:
+        """The next reply that tells no token; None if none comes in time."""
+        with suppress(NoReply):
+            self._until(lambda: self._frames, self._timeout, "a reply")
+        return self._frames.pop(0) if self._frames else None
+
+    def _repeat(self, kind: Type, timeout: float, payload: bytes = b"") -> Frame:
         """Ask until there is an answer, to whichever try; only for what may be repeated."""
-        numbers = [self._send(kind)]
+        numbers = [self._send(kind, payload)]
         while len(numbers) < TRIES:
             with suppress(NoReply):
                 return self._reply(kind, numbers, timeout)
-            numbers.append(self._send(kind))
+            numbers.append(self._send(kind, payload))
         return self._reply(kind, numbers, timeout, patient=True)
 
-    def _send(self, kind: Type, payload: bytes = b"") -> int:
+    def _send(self, kind: Type, payload: bytes = b"", behind: bytes = b"") -> int:
         """Send a request; answers its number, which no other has that still waits for something."""
         numbers = (n % 256 for n in itertools.count(self._number + 1))
         self._number = next(n for n in numbers if n != UNKNOWN and n not in self._tokens)
         with _told():
-            self._port.write(protocol.encode(Frame(kind, self._number, payload)))
+            self._port.write(protocol.encode(Frame(kind, self._number, payload)) + behind)
         return self._number
 
     def _reply(

@@ -86,9 +86,7 @@ def play_memory(m: Module, core, memories: Memories, pause) -> None:
 
 def flat_members(core) -> dict:
     """Members of a bench whose memory is outside: what sim/memory/memory.h calls them."""
-    port = core.memory.signature
-    address = port.members["command"].signature.payload_shape.members["address"]
-    width = port.members["rdata"].shape
+    address, width = core.memory.command.p.address.shape(), core.memory.rdata.shape()
     return {
         "mem_cmd_valid": Out(1),
         "mem_cmd_ready": In(1),

@@ -12,7 +12,10 @@ PAUSE = 0.2
 def progress(
     total: int, note: Callable[[str], object], clock: Callable[[], float] = time.monotonic
 ) -> Callable[[int], None]:
-    """What is to be told of so many more of ``total``; it gives ``note`` a word of it at times."""
+    """What is to be told of so many more of ``total``; it gives ``note`` a word of it at times.
+
+    Fewer than none take back what was told.
+    """
     began = told = clock()
     done = 0
 
@@ -20,7 +23,7 @@ def progress(
         nonlocal done, told
         done += count
         now = clock()
-        if now - told >= PAUSE:
+        if now - told >= PAUSE and done > 0:
             told = now
             left = (now - began) * (total - done) / done
             note(f"{done / total:.0%}, {left:.0f} s left")

@@ -19,6 +19,7 @@ REASONS = {
     Refusal.PROMPT_TOO_LONG: "has a context that is shorter than the prompt",
     Refusal.BAD_COUNT: "was asked for no tokens; expected at least 1",
     Refusal.BAD_NOISE_SCALE: "was given a temperature that is too high",
+    Refusal.BAD_REGION: "has a memory that is smaller than what was to be written or read",
 }
 
 
@@ -61,6 +62,21 @@ class Token:
     last: bool
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What a device says of a region of its external memory, and of all of it.
+
+    ``crc`` is the CRC-32 of the bytes of the region, or of those written to it; ``end`` the beat
+    behind it.
+    """
+
+    crc: int
+    end: int
+    beats: int
+    beat_bytes: int
+    chunk_beats: int
+
+
 def read(fields: protocol.Fields, payload: bytes) -> dict[str, int]:
     """The values in the payload of a reply; LinkError if it has another length."""
     try:
@@ -96,6 +112,11 @@ def read_token(payload: bytes) -> Token:
     """A TOKEN."""
     values = read(protocol.TOKEN, payload)
     return Token(**values | {"last": bool(values["last"])})
+
+
+def read_memory(payload: bytes) -> Memory:
+    """The reply to a LOAD."""
+    return Memory(**read(protocol.MEMORY, payload))
 
 
 def request_payload(request: Request) -> bytes:

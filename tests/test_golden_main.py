@@ -88,7 +88,7 @@ def test_the_committed_checkpoint_comes_from_train_without_options(capsys, tmp_p
         (None, "No such file or directory; expected a text file of names"),
         (b"", "holds no names; expected one name a line"),
         (b"\n  \n\t\r\n", "holds no names"),
-        (b"anna\n\xff\xfe\n", "is not UTF-8 text (byte 5); expected one name a line"),
+        (b"anna\n\xff\xfe\n", "is not UTF-8 text (byte 5); expected a text file of names"),
     ],
 )
 def test_bad_data(capsys, names, content, sentence):

@@ -6,10 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from golden.external import PORT_BITS
+from golden.generate import run_token
 from golden.quantize import Options, quantize
+from golden.stages import Context
 from golden.stages.attention import Cache
 from hdl.external.image import cache_bytes, memory_bytes, tensor_bytes
-from hdl.external.layout import PORT_BITS, Layout
+from hdl.external.layout import Layout
 from tests.llama import BASE, random_llama
 from tests.memory_reader import Bits, read_gains, read_groups, read_keys, read_rows, read_values
 
@@ -130,6 +133,44 @@ def test_every_bit_of_the_cache(name, bits, port):
             np.testing.assert_array_equal(exponents[:, 1], kept.value_exponents)
             np.testing.assert_array_equal(keys, kept.keys[:, head])
             np.testing.assert_array_equal(values, kept.values[:, head])
+
+
+def test_the_cache_of_a_real_sequence():
+    plan = plan_of("group", 8)
+    layout, cache = Layout(plan, 64), {}
+    stage, tokens = layout.attention, [3, 1, 30, 7, 7]
+    for position, token in enumerate(tokens):
+        run_token(plan, Context(token, position, cache=cache), wanted=False)
+    for layer in range(len(plan.layers)):
+        kept = cache[layer, stage.name]
+        memory = Bits(cache_bytes(layout, layer, kept), 64)
+        for head in range(stage.kv_heads):
+            exponents, keys = read_keys(memory, stage.slots, stage.d_head, 8)
+            values = read_values(memory, stage.slots, stage.d_head, 8)
+            np.testing.assert_array_equal(exponents[:, 0], kept.key_exponents)
+            np.testing.assert_array_equal(keys, kept.keys[:, head])
+            np.testing.assert_array_equal(values, kept.values[:, head])
+            assert exponents[: len(tokens)].all()
+            assert not exponents[len(tokens) :].any()
+            assert not keys[len(tokens) :].any()
+
+
+def test_places_of_a_layout():
+    tied, untied = (Layout(plan_of(name), 32) for name in ("row", "untied rows"))
+    for layout in (tied, untied):
+        first = {(t.layer, t.stage.name): t.first for t in layout.tensors}
+        assert layout.layer_beats == first[1, "norm_attention"]
+        assert layout.all_layers_beats == 2 * layout.layer_beats == first[0, "norm_head"]
+        assert layout.keys(0, 0) == layout.weights_end
+        assert layout.end == layout.weights_end + 2 * 2 * layout.head_beats
+        # d_head 6: three beats of mantissas and one of exponents for a key, of 16 slots.
+        assert (layout.key_record, layout.head_beats) == (4, 16 * 7)
+    assert tied.embedding == first_of(tied, "logits")
+    assert untied.embedding == first_of(untied, "embed") > first_of(untied, "logits")
+
+
+def first_of(layout, name):
+    return next(t.first for t in layout.tensors if t.stage.name == name)
 
 
 def random_cache(stage, bits, rng):

@@ -1,5 +1,7 @@
 """``make image`` and ``make image-info``."""
 
+import random
+import zlib
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -89,6 +91,21 @@ def test_a_damaged_image_is_shown_and_refused(capsys, folder):
     assert "verified    NO" in out
     (line,) = (line for line in out.splitlines() if "DAMAGED" in line)
     assert line.split()[0] == "layer2.gate"
+
+
+def test_a_header_that_lies_is_shown_or_refused(capsys, folder):
+    sim(capsys, "image", "--output=some.weft")
+    path, rng = folder / "some.weft", random.Random(1)
+    data = path.read_bytes()
+    length = int.from_bytes(data[12:16], "little")
+    for at in rng.sample(range(24, length - 4), 150):
+        spoilt = bytearray(data)
+        spoilt[at] = rng.choice([0, 0x5B, 0xFF])
+        spoilt[length - 4 : length] = zlib.crc32(spoilt[: length - 4]).to_bytes(4, "little")
+        path.write_bytes(spoilt)
+        status, _, err = sim(capsys, "image-info", "--file=some.weft")
+        assert status in (0, 2), (at, err)
+        assert err.count("\n") == (status == 2)
 
 
 def test_models_of_other_families_are_refused(capsys, tmp_path, monkeypatch):

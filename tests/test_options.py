@@ -28,6 +28,7 @@ TARGETS = {
     "bitstream": ("boards", "bitstream"),
     "boards": ("boards", "boards"),
     "program": ("boards", "program"),
+    "load": ("boards", "load"),
     "chat": ("boards", "chat"),
     "count": ("boards", "count"),
     "gatesim": ("boards", "gatesim"),

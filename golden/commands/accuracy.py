@@ -10,16 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from golden import checked, data, zoo
-from golden.accuracy import SAMPLE_SEED, Accuracy, measure, sampled_texts
-from golden.cli import typed
-from golden.commands import options
-from golden.errors import WeftError, check_writable, write_whole
-from golden.model import Checkpoint
+from golden import checked, zoo
+from golden.accuracy import Accuracy, measure
+from golden.commands import format_table, options, texts
+from golden.errors import check_writable, write_whole
 from golden.numbers import MANTISSA_BITS
 from golden.quantize import WEIGHT_BITS, Options, quantize
-from golden.tokenizer import CharacterTokenizer, is_character_vocabulary
-from golden.train import sequence
 from golden.words import counted
 
 FOLDER = Path("build/accuracy")
@@ -36,62 +32,35 @@ def accuracy(
     names: Annotated[int, checked.whole(least=1, most=MOST, help="Texts, at most.")] = NAMES,
     data_file: Annotated[
         Path | None,
-        checked.file("--data", help="Text, one name a line; the held-out names if none."),
+        checked.file("--data", help="Names, one a line, or a text; those in golden/data if none."),
     ] = None,
     output: Annotated[
         Path | None,
         checked.file(ends=(".json",), help="Report; build/accuracy/<model>.json if none."),
     ] = None,
 ) -> None:
-    """Measure how far the integer model is from the float model, on names held out of training.
+    """Measure how far the integer model is from the float model, on texts held out of training.
 
-    A model without text of its own is measured on sequences sampled from its float model.
+    Models of names are measured on names; those with a tokenizer of their own on English, and in
+    every format that they have, unless one is chosen.  A model without text of its own is measured
+    on sequences sampled from its float model.
     """
     output = output or FOLDER / f"{model}.json"
     check_writable(output)
     checkpoint = zoo.load(model, checkpoint_file)
-    texts, origin = _texts(checkpoint, data_file, names)
-    plan = quantize(checkpoint, Options(numbers, weight_bits, scales, cache_bits))
+    chosen = Options(numbers, weight_bits, scales, cache_bits)
+    english = checkpoint.tokenizer is not None
+    found, origin = texts.choose(checkpoint, model, data_file, names)
+    report = {"model": model, "checkpoint_digest": checkpoint.digest, "texts": origin}
+    if english and chosen == Options():
+        format_table.write(report, checkpoint, found, output)
+        return
+    plan = quantize(checkpoint, chosen)
     bar = partial(tqdm, unit="text", leave=False, disable=None)
-    result = measure(checkpoint, plan, texts, bar)
-    report = {
-        "model": model,
-        "checkpoint_digest": checkpoint.digest,
-        "plan_digest": plan.digest(),
-        "numbers": plan.numbers,
-        "weight_bits": weight_bits,
-        "scales": plan.scales,
-        "cache_bits": plan.cache_bits,
-        "texts": origin,
-        **result.to_dict(),
-    }
+    result = measure(checkpoint, plan, [text for each in found.values() for text in each], bar)
+    report |= options.described(plan, weight_bits) | result.to_dict()
     write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
     _show(report, result, output)
-
-
-def _texts(checkpoint: Checkpoint, path: Path | None, count: int) -> tuple[list[np.ndarray], str]:
-    """At most ``count`` texts as ids, and where they come from.
-
-    Of a longer list, texts are taken at even distances: such lists are sorted by frequency.
-    """
-    if not is_character_vocabulary(checkpoint.vocabulary):
-        if path is not None:
-            raise WeftError(
-                f"the model {checkpoint.name} is no model of characters and cannot read {path}; "
-                "leave the data out to sample sequences from the float model"
-            )
-        origin = f"sampled from the float model, seed {SAMPLE_SEED}"
-        return sampled_texts(checkpoint, count), origin
-    if path is None:
-        names, origin = data.split(data.load_names())[1], f"held out of {data.NAMES.name}"
-    else:
-        names, origin = data.load_names(path), f"of {path}"
-    chosen = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    tokenizer = CharacterTokenizer(checkpoint.vocabulary)
-    try:
-        return [sequence(tokenizer, names[i], checkpoint.config.n_ctx) for i in chosen], origin
-    except WeftError as error:
-        raise WeftError(f"texts {origin}: {error}; {typed('data')} names others") from None
 
 
 def _show(report: dict, result: Accuracy, output: Path) -> None:
@@ -114,7 +83,8 @@ def _show(report: dict, result: Accuracy, output: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
-        f"{report['numbers']} numbers, {report['weight_bits']}-bit weights; "
+        f"{report['numbers']} numbers, {report['weight_bits']}-bit weights, scales a "
+        f"{report['scales']}, {report['cache_bits']}-bit keys and values; "
         f"{counted(result.tokens, 'token')} of "
         f"{counted(result.sequences, 'text')} {report['texts']}; {output}",
         markup=False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from golden import checked
 from golden.numbers import MANTISSA_BITS
+from golden.plan import Plan
 from golden.quantize import CACHE_BITS, NUMBERS, SCALES
 from golden.schedule import SCHEDULES
 from golden.zoo import PRESETS
@@ -39,3 +40,14 @@ Seed = Annotated[
 ]
 
 MODEL = "microgpt"
+
+
+def described(plan: Plan, weight_bits: int) -> dict:
+    """What a report says of a plan."""
+    return {
+        "plan_digest": plan.digest(),
+        "numbers": plan.numbers,
+        "weight_bits": weight_bits,
+        "scales": plan.scales,
+        "cache_bits": plan.cache_bits,
+    }

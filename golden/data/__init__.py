@@ -5,6 +5,12 @@ from pathlib import Path
 
 from golden.errors import WeftError
 
+TEXTS = {
+    "stories15m": ("story.txt",),
+    None: ("narrative.txt", "expository.txt"),
+}
+"""English that models of text are measured on, by preset (None: any other). See ``README.md``."""
+
 NAMES = Path(__file__).with_name("names.txt")
 """The carried list: 32,000 given names, the most frequent first. See ``README.md`` beside it."""
 
@@ -15,39 +21,54 @@ HOLD_OUT = 20
 """Of the carried list, every 20th name is kept from training, to judge what was learnt."""
 
 
+def text_files(model: str) -> list[Path]:
+    """The carried texts that a model is measured on."""
+    return [Path(__file__).with_name(name) for name in TEXTS.get(model, TEXTS[None])]
+
+
 def load_names(path: str | Path = NAMES) -> list[str]:
     """Read a list of names (or of any short texts): UTF-8, one a line; blank lines do not count.
 
     Raises
     ------
     WeftError
-        If the file is missing, unreadable, no ordinary file, too large, not UTF-8 or without any
-        name.
+        As load_text, or if there is no name in it.
+    """
+    lines = [line.strip() for line in load_text(path, "a text file of names").split("\n")]
+    names = [line for line in lines if line]
+    if not names:
+        raise WeftError(f"{path} holds no names; expected one name a line")
+    return names
+
+
+def load_text(path: str | Path, expected: str = "a text file") -> str:
+    """Read a text in UTF-8; ``expected`` is what a message says it should be.
+
+    Raises
+    ------
+    WeftError
+        If the file is missing, unreadable, no ordinary file, too large or not UTF-8.
     """
     path = Path(path)
     try:
         found = path.stat()
         # A device or a pipe may never end.
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise WeftError(f"{path} is no ordinary file; expected a text file of names")
+            raise WeftError(f"{path} is no ordinary file; expected {expected}")
         if found.st_size > MOST_BYTES:
             raise WeftError(
-                f"{path} has {found.st_size:,} bytes; expected a text file of names with "
-                f"{MOST_BYTES:,} at most"
+                f"{path} has {found.st_size:,} bytes; expected {expected} with {MOST_BYTES:,} "
+                "at most"
             )
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise WeftError(
-            f"cannot read {path}: {error.strerror or error}; expected a text file of names"
+            f"cannot read {path}: {error.strerror or error}; expected {expected}"
         ) from None
     except UnicodeDecodeError as error:
         raise WeftError(
-            f"{path} is not UTF-8 text (byte {error.start}); expected one name a line"
+            f"{path} is not UTF-8 text (byte {error.start}); expected {expected}"
         ) from None
-    names = [line.strip() for line in text.split("\n") if line.strip()]
-    if not names:
-        raise WeftError(f"{path} holds no names; expected one name a line")
-    return names
 
 
 def split(names: list[str], every: int = HOLD_OUT) -> tuple[list[str], list[str]]:

@@ -203,8 +203,9 @@ def pack(header: Header) -> bytes:
 
 
 def _text(text: str, size: int) -> bytes:
-    """UTF-8, cut to fit."""
-    return text.encode()[:size].decode(errors="ignore").encode()
+    """UTF-8, cut to fit; what cannot be printed is a question mark."""
+    printable = "".join(c if c.isprintable() else "?" for c in text)
+    return printable.encode()[:size].decode(errors="ignore").encode()
 
 
 def length_of(opening: bytes) -> int:
@@ -248,11 +249,8 @@ def unpack(data: bytes) -> Header:
     port, offset, size, plan, checkpoint, digest, model = values[4:11]
     shapes = Shapes(*values[11 : 11 + len(fields(Shapes))])
     packed = body[OPENING.size :]
-    try:
-        entries = tuple(Entry(_read(name), *rest) for name, *rest in ENTRY.iter_unpack(packed))
-        name = _read(model)
-    except UnicodeDecodeError:
-        raise BadHeader("has a name that is not UTF-8; make it again") from None
+    entries = tuple(Entry(_read(name), *rest) for name, *rest in ENTRY.iter_unpack(packed))
+    name = _read(model)
     hexadecimal = (each.hex() for each in (plan, checkpoint, digest))
     header = Header(port, name, *hexadecimal, values[-1], shapes, entries)
     _check(header, offset, size)
@@ -260,7 +258,10 @@ def unpack(data: bytes) -> Header:
 
 
 def _read(text: bytes) -> str:
-    return text.rstrip(b"\0").decode()
+    name = text.rstrip(b"\0").decode(errors="replace")
+    if "\ufffd" in name or not name.isprintable():
+        raise BadHeader("holds a name that is no text; make it again")
+    return name
 
 
 def _check(header: Header, offset: int, size: int) -> None:
@@ -286,6 +287,8 @@ def _problem(entry: Entry, port: int, at: int) -> str | None:
         return f"as one of kind {entry.kind}; expected 1 to {len(KINDS)}"
     if not (0 < entry.rows < MOST_SIZE and 0 < entry.columns < MOST_SIZE):
         return f"with {entry.rows} rows and {entry.columns} columns"
+    if KINDS[entry.kind] is Groups and entry.columns % GROUP:
+        return f"with rows of {entry.columns} codes; expected a multiple of {GROUP}"
     length = entry.beats(port) * port // 8
     if (entry.offset, entry.length) != (at, length):
         return f"as {entry.length} bytes from {entry.offset} on; expected {length} from {at} on"

@@ -12,7 +12,7 @@ from golden.errors import check_writable
 from golden.external import PORT_BITS
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
-from golden.quantize import CACHE_BITS, Options, quantize
+from golden.quantize import Options, quantize
 from golden.zoo import load
 from hdl.external import image_file
 from hdl.external.layout import Layout
@@ -24,26 +24,21 @@ FOLDER = BUILD / "image"
 SUFFIX = ".weft"
 WIDEST = PORT_BITS[-1]
 
-Port = Annotated[
-    str, checked.choice(of=map(str, PORT_BITS), help="Bits of a beat of the memory's port.")
-]
+Port = Annotated[int, checked.choice(of=PORT_BITS, help="Bits of a beat of the memory's port.")]
 Scales = Annotated[
     str | None,
     checked.choice(
         of=("row", "group"), help="Which weights share a scale; as the file has them if none."
     ),
 ]
-CacheBits = Annotated[
-    str, checked.choice(of=map(str, CACHE_BITS), help="Width of cached keys and values.")
-]
 
 
 def image(
     model: options.Model = "smollm2",
     checkpoint: options.CheckpointFile = None,
-    port: Port = str(WIDEST),
+    port: Port = WIDEST,
     scales: Scales = None,
-    cache_bits: CacheBits = str(MANTISSA_BITS),
+    cache_bits: options.CacheBits = MANTISSA_BITS,
     output: Annotated[
         Path | None, checked.file(ends=(SUFFIX,), help="In build/image/<model> if none.")
     ] = None,
@@ -55,8 +50,8 @@ def image(
         loaded = load(model, checkpoint)
     chosen = scales or usual_scales(loaded)
     with step(f"quantising it, a scale a {chosen}"):
-        plan = quantize(loaded, Options(scales=chosen, cache_bits=int(cache_bits)))
-    layout = Layout(plan, int(port))
+        plan = quantize(loaded, Options(scales=chosen, cache_bits=cache_bits))
+    layout = Layout(plan, port)
     with step(f"writing {path}") as note:
         size = layout.weights_end * layout.port // 8
         header = image_file.write(path, layout, loaded.digest, progress(size, note))
@@ -72,5 +67,5 @@ def usual_scales(checkpoint: Checkpoint) -> str:
     shapes = checkpoint.config.shapes.items()
     matrices = [name for name, shape in shapes if name.startswith("layer") and len(shape) == 2]
     kept = (checkpoint.blocks.get(name) for name in matrices)
-    groups = all(isinstance(each, Blocks) and each.kind in ("Q4_0", "Q4_1") for each in kept)
+    groups = all(isinstance(each, Blocks) and each.has_groups for each in kept)
     return "group" if groups else "row"

@@ -11,6 +11,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from golden import checked
 from hdl.external.image_file import Image, opened
@@ -79,13 +80,14 @@ def _tensors(header: Header, damaged: list[str], every: bool) -> Table:
         table.add_column(heading, no_wrap=True)
     for heading in ("shape", "exponent", "first byte", "bytes", "CRC-32"):
         table.add_column(heading, justify="right", no_wrap=True)
+    told = every
     for entry in header.entries:
-        inner = entry.name.startswith("layer") and entry.layer > 0
-        if every or not inner or entry.name in damaged:
+        if every or entry.layer == 0 or entry.name in damaged:
             said = "DAMAGED" if entry.name in damaged else f"{entry.crc:08x}"
-            table.add_row(*_cells(entry), said)
-        elif entry.layer == 1 and entry.offset == _first(header, 1):
+            table.add_row(*map(Text, (*_cells(entry), said)))
+        elif not told:
             table.add_row(*_others(header))
+            told = True
     return table
 
 
@@ -96,15 +98,13 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _first(header: Header, layer: int) -> int:
-    """The first byte of a layer's tensors."""
-    return next(e.offset for e in header.entries if e.name.startswith(f"layer{layer}."))
-
-
 def _others(header: Header) -> tuple[str, ...]:
-    last, first = header.shapes.layers - 1, _first(header, 1)
-    name = "layer1" if last == 1 else f"layer1 to layer{last}"
-    return (name, "as layer0", "", "", f"{first:,}", f"{last * first:,}", "")
+    """What stands for the layers behind the first."""
+    inner = [entry for entry in header.entries if entry.layer > 0]
+    first, last = inner[0].layer, inner[-1].layer
+    name = f"layer{first}" if last == first else f"layer{first} to layer{last}"
+    size = sum(entry.length for entry in inner)
+    return (name, "as layer0", "", "", f"{inner[0].offset:,}", f"{size:,}", "")
 
 
 def _bounds(header: Header) -> Iterator[str]:
