@@ -222,7 +222,7 @@ class Attention(wiring.Component):
         vector = shape.job.n_head * shape.head_beats
         depth = vector + ROUNDED + mac.LATENCY + requantise.latency(shape.job.format) + 2
         m.submodules.answer = answer = Requantise(
-            shape.lanes, WIDE, shape.job.format, self._tags, depth
+            shape.lanes, WIDE, shape.job.format, self._tags, depth, least=vector
         )
         left = Signal(range(vector), init=vector - 1)
         m.d.comb += [
