@@ -5,6 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl import tally
+from hdl.external.layout import Layout
+from hdl.external.loader import Loader
+from hdl.external.share import Share
 from hdl.host import Host, hello_payload
 from hdl.uart import Receiver, Transmitter, bit_cycles
 
@@ -33,7 +36,8 @@ class Soc(wiring.Component):
     """Everything in one clock domain, ``sync``; clock, reset and pins are the platform's.
 
     After a reset the link and its counters begin anew.  The ports of the core that the link does
-    not use (streamed weights) are left to the board.
+    not use (streamed weights) are left to the board.  An external memory is the core's, and while a
+    LOAD is acted on the link's.
 
     Parameters
     ----------
@@ -49,6 +53,7 @@ class Soc(wiring.Component):
     -------
     rx, tx: the UART; rx need not be synchronous.
     alive: blinks. busy: a sequence is in work. error: the last frame from the host was wrong.
+    memory: port of the external memory, if the core has one.
 
     Raises
     ------
@@ -60,11 +65,16 @@ class Soc(wiring.Component):
         self._core = core
         self._cycles = bit_cycles(clock_hz, baud)
         plan, known = core.plan, _known(clock_hz, digest, gateware)
+        self._loader, memory = None, dict(core.signature.members).get("memory")
+        if memory is not None:
+            self._loader = Loader(core.schedule.port, Layout(plan, core.schedule.port).end)
         self._host = Host(
-            core.schedule.streams, core.tags, plan.n_vocab, plan.n_ctx, known, max_prompt
-        )
+            core.schedule.streams, core.tags, plan.n_vocab, plan.n_ctx, known, max_prompt,
+            self._loader,
+        )  # fmt: skip
         super().__init__(
             {"rx": In(1, init=1), "tx": Out(1), "alive": Out(1), "busy": Out(1), "error": Out(1)}
+            | ({} if memory is None else {"memory": memory})
         )
 
     def elaborate(self, platform):
@@ -76,6 +86,8 @@ class Soc(wiring.Component):
         wiring.connect(m, host.o, transmitter.i)
         wiring.connect(m, host.requests, core.requests)
         wiring.connect(m, core.tokens, host.tokens)
+        if self._loader:
+            self._share(m, core)
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
@@ -91,3 +103,12 @@ class Soc(wiring.Component):
             host.framing_error.eq(receiver.framing_error),
         ]
         return m
+
+    def _share(self, m: Module, core):
+        """The external memory for the core, and for the link."""
+        port, loader = self.memory, self._loader
+        m.submodules.share = share = Share(len(port.command.p.address), len(port.rdata))
+        wiring.connect(m, core.memory, share.core)
+        wiring.connect(m, loader.memory, share.loader)
+        wiring.connect(m, share.memory, wiring.flipped(port))
+        m.d.comb += share.busy.eq(loader.busy)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
-from golden.errors import WeftError
+from golden.errors import OptionError, WeftError
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
@@ -24,6 +24,7 @@ from hdl.memory import Memories
 from hdl.serial.core import SerialCore
 from sim import engines
 from sim.bench import Bench
+from sim.external import External
 from sim.workload import REQUEST_DEPTH
 
 CORES = {"serial": SerialCore, "external": ExternalCore}
@@ -31,22 +32,38 @@ CORES = {"serial": SerialCore, "external": ExternalCore}
 
 BUILD = Path("build")
 CACHE = BUILD / "cache" / "sim"
+IMAGES = BUILD / "cache" / "images"
+"""Weights as they lie in external memories."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to build: a model, how to quantise it, and the schedule it runs on."""
+    """What to build: a model, how to quantise it, and the schedule it runs on.
+
+    ``schedule`` None: folded, or external where weights have scales of rows or groups.  ``context``
+    is the longest sequence, ``window`` how many positions attention sees: None as in the model.
+    """
 
     model: str = "microgpt"
     checkpoint: Path | None = None
     numbers: str | None = None
-    schedule: str = "folded"
+    schedule: str | None = None
     multipliers: int = DEFAULT_MULTIPLIERS
     lanes: int | None = None
     streams: int = 1
     weights: str = "rom"
     scales: str | None = None
     cache_bits: int = MANTISSA_BITS
+    memory: str = External.memory
+    controller: str = External.controller
+    port: int | None = External.port
+    context: int | None = None
+    window: int | None = None
+
+    @property
+    def external(self) -> External:
+        """The external memory, for a schedule that has one."""
+        return External(self.memory, self.controller, self.port)
 
     @property
     def options(self) -> Options:
@@ -62,6 +79,7 @@ class Design:
     plan: Plan
     schedule: Schedule
     image: Mapping
+    external: External = field(default_factory=External)
 
     def core(self, memories: Memories, observe: bool) -> CoreBase:
         """The gateware; with weights in wires it holds its own words."""
@@ -91,8 +109,36 @@ class Design:
 
 def quantised(target: Target) -> tuple[Checkpoint, Plan]:
     """The checkpoint of a target, and its plan."""
-    checkpoint = load(target.model, target.checkpoint)
+    checkpoint = resized(load(target.model, target.checkpoint), target.context, target.window)
     return checkpoint, quantize(checkpoint, target.options)
+
+
+LONGEST = 2048
+"""Positions of a model of which more would fit: what is kept of them on the chip stays small."""
+
+
+def resized(checkpoint: Checkpoint, context: int | None, window: int | None) -> Checkpoint:
+    """The model with another context, or a window of the last positions that slides for ever.
+
+    Raises
+    ------
+    WeftError
+        If the model cannot be had so.
+    """
+    c = checkpoint.config
+    if window is not None:
+        if c.position == "learned":
+            problem = f"is {window}; the positions of {checkpoint.name} are learned: expected none"
+            raise OptionError("window", problem)
+        return replace(checkpoint, config=replace(c, window=window, n_ctx=None))
+    longest = c.n_ctx if c.position != "rotary" or c.n_ctx is None else min(c.n_ctx, LONGEST)
+    if context is not None and (c.n_ctx is None or context > c.n_ctx):
+        problem = f"is {context}; {checkpoint.name} was made for {c.n_ctx}: expected at most that"
+        raise OptionError("context", problem)
+    if c.position == "learned" and context not in (None, c.n_ctx):
+        problem = f"is {context}; {checkpoint.name} has learned {c.n_ctx} positions: leave it out"
+        raise OptionError("context", problem)
+    return replace(checkpoint, config=replace(c, n_ctx=context or longest))
 
 
 MOST_BITS = 1 << 26
@@ -107,12 +153,17 @@ def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
     WeftError
         If the weights take more than MOST_BITS, or make_schedule refuses.
     """
-    _check_bits(plan, "weights", weight_bits(plan, streamed=target.weights == "stream"))
-    _check_bits(plan, "cached keys and values", target.streams * cache_bits(plan))
+    name = target.schedule or ("folded" if plan.scales == "matrix" else "external")
+    external = target.external
+    if name != "external":
+        _check_bits(plan, "weights", weight_bits(plan, streamed=target.weights == "stream"))
+        _check_bits(plan, "cached keys and values", target.streams * cache_bits(plan))
     schedule = make_schedule(
-        plan, target.schedule, target.multipliers, target.streams, target.weights, target.lanes
+        plan, name, target.multipliers, target.streams, target.weights, target.lanes, external.bits
     )
-    return Design(checkpoint, plan, schedule, memory_image(plan, schedule))
+    if schedule.port:
+        external.check(plan)
+    return Design(checkpoint, plan, schedule, memory_image(plan, schedule), external)
 
 
 def _check_bits(plan: Plan, what: str, bits: int) -> None:
@@ -146,9 +197,14 @@ def make_design(target: Target) -> Design:
     return scheduled(target, *quantised(target))
 
 
+def is_open(design: Design, engine: str) -> bool:
+    """Whether the external memory of a bench is one of sim/memory: others play it themselves."""
+    return bool(design.schedule.port) and engine == "verilator"
+
+
 def build(design: Design, engine: str, cache: Path = CACHE) -> engines.Simulation:
     """The design's bench, built for an engine or found in the cache."""
-    if design.schedule.port and engine == "verilator":
+    if is_open(design, engine):
         key = f"{design.key()} open"
         return engines.engine(engine).build(design.open_bench, key, cache)
     return engines.engine(engine).build(design.bench, design.key(), cache)

@@ -81,6 +81,9 @@ def _identity(
             "scales": design.plan.scales,
             "cache_bits": design.plan.cache_bits,
             "lanes": target.lanes,
+            "port": design.schedule.port,
+            "memory": design.external.memory if design.schedule.port else None,
+            "controller": design.external.controller if design.schedule.port else None,
             "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
             "names": len(requests),
             "tokens": requests[0].count,
@@ -125,6 +128,9 @@ def bounds(design: Design, outcome: Outcome) -> dict:
     macs = statistics.fmean(design.plan.macs(position) for position in positions(outcome))
     products = macs / design.schedule.multipliers
     memory, width = max(_port_cycles(design), default=(0, 0))
+    if design.schedule.port:
+        memory = design.external.bound(design.plan, list(positions(outcome)))
+        width = design.external.bytes_per_cycle
     return {
         "multiplier_cycles": products,
         "memory_cycles": memory,

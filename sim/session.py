@@ -9,10 +9,12 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from golden.generate import Request
+from hdl.external.layout import Layout
 from sim import bench, taps
-from sim.build import Design
+from sim.build import IMAGES, Design
 from sim.compare import Checker
 from sim.engines import Simulation, Trace
+from sim.memory_player import memory_words
 from sim.mismatch import Mismatch
 from sim.workload import request_rows
 
@@ -20,7 +22,10 @@ BATCH = 64
 """Tokens between two comparisons."""
 
 WATCHDOG = 20_000
-"""Cycles without any transfer after which a run counts as hung."""
+"""Cycles without any transfer after which a run counts as hung; see :func:`patience`."""
+
+SLOWEST = 8
+"""Cycles that a beat of an external memory may take before anybody worries."""
 
 
 @dataclass
@@ -64,11 +69,16 @@ def run(
     checker = Checker(design.plan, design.schedule, requests, simulation.design, keep)
     image = dict(design.loaded())
     image[bench.REQUESTS] = bench.requests(simulation.design, list(request_rows(requests)))
-    image[bench.SETTINGS] = bench.settings(watchdog=WATCHDOG, **settings)
+    image[bench.SETTINGS] = bench.settings(watchdog=patience(design), **settings)
+    memory = None
+    if simulation.design.port:
+        memory = design.external.outside(design.plan, IMAGES, Path(folder))
+    else:
+        image |= memory_words(design.plan, design.schedule)
     outcome, tail = Outcome(checker), []
     started = time.perf_counter()
     try:
-        for line in simulation.run(image, folder, trace):
+        for line in simulation.run(image, folder, trace, memory=memory):
             if line[0] == "@":
                 checker.feed(line)
             elif line[0] == "t":
@@ -87,6 +97,14 @@ def run(
     finally:
         outcome.wall_seconds = time.perf_counter() - started
     return outcome
+
+
+def patience(design: Design) -> int:
+    """WATCHDOG, and what the longest matrix takes that comes from an external memory."""
+    if not design.schedule.port:
+        return WATCHDOG
+    tensors = Layout(design.plan, design.schedule.port).tensors
+    return WATCHDOG + SLOWEST * max(tensor.form.beats for tensor in tensors)
 
 
 def _end(simulation: Simulation, outcome: Outcome, tail: list[str]) -> None:

@@ -18,6 +18,7 @@ from golden.errors import OptionError
 from golden.schedule import WEIGHTS
 from sim.build import Target
 from sim.engines import ENGINES, FORMS
+from sim.memory.models import MEMORIES, MODELS
 from sim.workload import REQUEST_DEPTH, TEMPERATURES, Sampling
 
 MOST_LANES = 1 << 10
@@ -36,6 +37,19 @@ Lanes = Annotated[
     ),
 ]
 Weights = Annotated[str, checked.choice(of=WEIGHTS, help="Where weights come from.")]
+Memory = Annotated[str, checked.choice(of=MEMORIES, help="External memory: that of which board.")]
+Controller = Annotated[
+    str, checked.choice(of=MODELS, help="Its model: fast, or LiteDRAM's own controller.")
+]
+Port = Annotated[
+    int | None, checked.whole(least=16, most=128, help="Bits of its port; the board's own if none.")
+]
+Context = Annotated[
+    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Longest sequence, in tokens.")
+]
+Window = Annotated[
+    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Positions that attention sees.")
+]
 
 TARGET = {
     "model": options.Model,
@@ -48,12 +62,18 @@ TARGET = {
     "weights": Weights,
     "scales": options.Scales,
     "cache_bits": options.CacheBits,
+    "memory": Memory,
+    "controller": Controller,
+    "port": Port,
+    "context": Context,
+    "window": Window,
 }
 """The option of every field of ``Target``."""
 
 Engine = Annotated[str, checked.choice(of=ENGINES, help="Simulator.")]
 Names = Annotated[
-    int, checked.whole(least=1, most=REQUEST_DEPTH, help="How many names (texts) to generate.")
+    int | None,
+    checked.whole(least=1, most=REQUEST_DEPTH, help="How many names (texts) to generate."),
 ]
 Tokens = Annotated[
     int | None, checked.whole(least=1, most=MOST_TOKENS, help="Tokens of a text, at most.")

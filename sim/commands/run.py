@@ -22,6 +22,8 @@ from sim.tap_file import check_tap_file, write_taps
 from sim.workload import Sampling, make_requests
 
 NAMES = 20
+"""Texts of a small model; of a large one, a single one."""
+
 TRACE_CYCLES = 4000
 """Cycles that TRACE= writes, from the start; the summary says so, and `make wave` chooses."""
 
@@ -30,7 +32,7 @@ TRACE_CYCLES = 4000
 def run(
     target: Target,
     prompt: options.Prompt = "",
-    names: options.Names = NAMES,
+    names: options.Names = None,
     tokens: options.Tokens = None,
     temperature: options.Temperature = options.SAMPLING.temperature,
     seed: options.Seed = options.SAMPLING.seed,
@@ -47,6 +49,7 @@ def run(
     waves = None if trace is None else folder / f"trace.{trace}"
     _check_files(engine, report_file, waves, taps)
     design = make_design(target)
+    names = names or (1 if design.schedule.port else NAMES)
     requests = make_requests(design.checkpoint, sampling, names, prompt, tokens)
     for earlier in (report_file, *(folder / f"trace.{form}" for form in FORMS)):
         earlier.unlink(missing_ok=True)  # it says nothing about this run

@@ -15,6 +15,9 @@ FOLDER = Path(__file__).parent
 MODELS = ("fast", "litedram")
 MEMORIES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
+BYTES_PER_CYCLE = {"arty": 14.233, "ulx3s": 3.765}
+"""What a memory gives a cycle when it is read from one end to the other (docs/memory.md)."""
+
 WIDTHS = (16, 32, 64, 128)
 """Bits that a port may have."""
 
