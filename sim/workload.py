@@ -9,7 +9,7 @@ from golden.errors import OptionError, WeftError
 from golden.generate import Request
 from golden.model import Checkpoint
 from golden.noise import noise_scale
-from golden.tokenizer import tokenizer_for
+from golden.tokenizer import prompt_ids, tokenizer_for
 from golden.words import counted
 
 ENDLESS_TOKENS = 32
@@ -52,18 +52,30 @@ def make_requests(
     context.  Raises WeftError if the prompt has unknown characters or does not fit the context, or
     if there are more prompts than one run takes.
     """
+    tokenizer = tokenizer_for(checkpoint)
+    ids, n_ctx = prompt_ids(tokenizer, prompt), checkpoint.config.n_ctx
+    if n_ctx is not None and len(ids) > n_ctx:
+        start = " with the start token" if tokenizer.opens else ""
+        raise WeftError(
+            f"the prompt {prompt!r} has {counted(len(ids), 'token')}{start}; "
+            f"this model has {counted(n_ctx, 'position')}"
+        )
+    return requests_of(checkpoint, sampling, names, ids, tokenizer.stop, tokens)
+
+
+def requests_of(
+    checkpoint: Checkpoint,
+    sampling: Sampling,
+    names: int,
+    ids: Sequence[int],
+    stop: int | None,
+    tokens: int | None = None,
+) -> list[Request]:
+    """The same of a prompt's ids, which must fit the context; ``stop`` ends a sequence."""
     if names < 1:
         raise OptionError("names", f"is {names}; expected at least 1")
     if tokens is not None and tokens < 1:
         raise OptionError("tokens", f"is {tokens}; expected at least 1")
-    tokenizer = tokenizer_for(checkpoint)
-    ids = (tokenizer.start, *tokenizer.encode(prompt))
-    n_ctx = checkpoint.config.n_ctx
-    if n_ctx is not None and len(ids) > n_ctx:
-        raise WeftError(
-            f"the prompt {prompt!r} has {counted(len(ids), 'token')} with the start token; "
-            f"this model has {counted(n_ctx, 'position')}"
-        )
     if names * len(ids) > REQUEST_DEPTH:
         raise OptionError(
             "names",
@@ -72,12 +84,12 @@ def make_requests(
         )
     return [
         Request(
-            prompt=ids,
-            count=tokens or n_ctx or ENDLESS_TOKENS,
+            prompt=tuple(ids),
+            count=tokens or checkpoint.config.n_ctx or ENDLESS_TOKENS,
             sequence=k,
             seed=sampling.seed,
             noise_scale=noise_scale(sampling.temperature),
-            stop=tokenizer.stop,
+            stop=stop,
         )
         for k in range(names)
     ]
