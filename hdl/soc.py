@@ -79,7 +79,7 @@ class Soc(wiring.Component):
         self._core = core
         self._cycles = bit_cycles(clock_hz, baud)
         plan, known = core.plan, _known(clock_hz, digest, gateware)
-        self._loader, memory = None, core.signature.members.get("memory")
+        self._loader, memory = None, dict(core.signature.members).get("memory")
         if memory is not None:
             self._loader = Loader(core.schedule.port, Layout(plan, core.schedule.port).end)
         self._host = Host(

@@ -222,14 +222,14 @@ class Attention(wiring.Component):
         vector = shape.job.n_head * shape.head_beats
         depth = vector + ROUNDED + mac.LATENCY + requantise.latency(shape.job.format) + 2
         m.submodules.answer = answer = Requantise(
-            shape.lanes, WIDE, shape.job.format, self._tags, depth
+            shape.lanes, WIDE, shape.job.format, self._tags, depth, least=vector
         )
         left = Signal(range(vector), init=vector - 1)
         m.d.comb += [
             divided.free.eq(answer.free),
             answer.reserve.eq(divided.reserve),
             answer.i.valid.eq(divided.valid),
-            answer.i.p.scale.eq(self._top - (tables.UNIT - 1)),
+            answer.i.p.scale.eq(self._top - (tables.UNIT - 1) - shape.job.spare_bits),
             answer.i.p.tag.eq(self._query.tag),
             answer.i.p.first.eq(left == vector - 1),
             answer.i.p.last.eq(left == 0),

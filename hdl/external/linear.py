@@ -192,9 +192,9 @@ class Linear(wiring.Component):
         for name, jobs in self._formats().items():
             form = self._jobs[jobs[0]].format
             away = self._late + 3 + requantise.latency(form)
-            most = max(self._jobs[j].output_size for j in jobs)
-            depth = away + (most if isinstance(form, Block) else 0)
-            answer = Requantise(1, SCALED_BITS, form, self._tags, depth, left=True)
+            sizes = [self._jobs[j].output_size for j in jobs]
+            depth = away + (max(sizes) if isinstance(form, Block) else 0)
+            answer = Requantise(1, SCALED_BITS, form, self._tags, depth, True, min(sizes))
             m.submodules[f"requantise_{name}"] = answer
             mine, here = Signal(name=f"{name}_mine"), Signal(name=f"{name}_here")
             m.d.comb += [
