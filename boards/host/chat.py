@@ -149,11 +149,13 @@ class Chat:
         ``plain``: the line is how a text begins; else something that is said to the model.  Ctrl-C
         and a broken link end the sequence on the device as well, and what was said is forgotten.
         """
-        if self._device is None:
-            self.meet()
         said = [] if plain else [*self._said, Message("user", line)]
         requests = self._requests(line, said)
         self._sequence += len(requests)
+        if self._device is None:
+            self.meet()
+        if said:
+            self._check_room(len(requests[0].prompt), again=len(said) > 2)
         spoken: list[list[Token]] = []
         try:
             with Voice(self._tokenizer, requests, streams=1, echo=plain) as voice:
@@ -178,16 +180,18 @@ class Chat:
         if not said:
             return requests
         ids = tuple(conversation_ids(self._tokenizer, said))
+        return [replace(r, prompt=ids, stop=next(iter(self._ends), None)) for r in requests]
+
+    def _check_room(self, tokens: int, again: bool) -> None:
+        """Tell how long a conversation is, and whether the device has room for it."""
         most, n_ctx = self._device.max_prompt, self._device.n_ctx
         room = min(most, n_ctx or most)
-        if len(ids) > room:
+        if tokens > room:
             raise WeftError(
-                f"the conversation has {counted(len(ids), 'token')} and the device has room for "
+                f"the conversation has {counted(tokens, 'token')} and the device has room for "
                 f"{room:,}: begin another with /new, or say less"
             )
-        again = ", the whole conversation again" if len(said) > 2 else ""
-        _note(f"{counted(len(ids), 'token')} to take in{again}")
-        return [replace(r, prompt=ids, stop=next(iter(self._ends), None)) for r in requests]
+        _note(f"{counted(tokens, 'token')} to take in{', the whole conversation again' * again}")
 
     def _follow(self, request: Request, voice: Voice) -> Iterator[Token]:
         """The tokens of a request, shown as they come."""
