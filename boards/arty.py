@@ -10,6 +10,7 @@ COMMON = {
     "leds": {"alive": ("led", 0), "busy": ("led", 1), "error": ("led", 2)},
     "reset": "rst",
     "bridge": FT2232H,
+    "memory": "arty",
 }
 
 BOARDS = (

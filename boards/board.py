@@ -40,6 +40,7 @@ class Board:
     reset: resource of a reset button.
     bridge: carries the UART, if the board has one.
     loader: what openFPGALoader calls the board.
+    memory: beside the chip, as in boards.dram.files; None if there is none that Weft can use.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Board:
     resources: tuple[Resource, ...] = ()
     reset: str | None = None
     bridge: Bridge | None = None
+    memory: str | None = None
 
     @property
     def crystal_mhz(self) -> float:

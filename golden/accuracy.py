@@ -20,6 +20,9 @@ from golden.plan import Plan
 from golden.reference import sequence_logits
 from golden.sequence import TokenSequence
 
+ROWS = 16
+"""Tokens that are compared at a time: of a large vocabulary, more take long to allocate."""
+
 SAMPLE_SEED = 11
 SAMPLE_LENGTH = 9
 """Tokens of a sampled sequence: eight to take in, each followed by the one to predict."""
@@ -72,12 +75,19 @@ class Means:
 
     def add(self, exact: np.ndarray, other: np.ndarray, targets: np.ndarray) -> None:
         """Logits [T, n_vocab] of the float model and of another one; what came next [T]."""
-        exact, other = (log_softmax(x.astype(np.float64)) for x in (exact, other))
+        for start in range(0, len(targets), ROWS):
+            part = slice(start, start + ROWS)
+            self._add(
+                *(log_softmax(x[part].astype(np.float64)) for x in (exact, other)), targets[part]
+            )
+        self.tokens += len(targets)
+
+    def _add(self, exact: np.ndarray, other: np.ndarray, targets: np.ndarray) -> None:
+        """The same of logarithms of probabilities."""
         rows = np.arange(len(targets))
         kl = (np.exp(exact) * (exact - other)).sum()
         same = (exact.argmax(-1) == other.argmax(-1)).sum()
         self._sums += [-exact[rows, targets].sum(), -other[rows, targets].sum(), kl, same]
-        self.tokens += len(targets)
 
     def __iadd__(self, other: Means) -> Means:
         self._sums, self.tokens = self._sums + other._sums, self.tokens + other.tokens

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
 
 PIECES = {
@@ -35,12 +36,25 @@ class BytePairTokenizer:
         What the library puts before every text; :meth:`decode` takes it away.
     unused : int
         Ids below it that the library does not know are tokens without a text.
+
+    Members
+    -------
+    opens : bool
+        Whether a text that the model goes on from begins with ``start``.
+    template : ChatTemplate or None
+        How conversations are written.
+    marks : dict of str to int
+        Names and ids of special tokens.
     """
 
     def __init__(
         self, library: Tokenizer, start: int, stop: int | None, prefix: str = "", unused: int = 0
     ):
         self.start, self.stop = start, stop
+        self.opens = True
+        self.template: ChatTemplate | None = None
+        added = library.get_added_tokens_decoder().items()
+        self.marks = {mark.content: token for token, mark in added if mark.content.strip()}
         self._known = set(library.get_vocab(with_added_tokens=True).values())
         self._count = max(unused, max(self._known, default=-1) + 1)
         self._library, self._prefix = library, prefix
@@ -57,16 +71,24 @@ class BytePairTokenizer:
             raise WeftError(f"the text {text!r} is not UTF-8; expected whole characters")
         return self._library.encode(text, add_special_tokens=False).ids
 
+    def words(self, text: str) -> list[int]:
+        """As :meth:`encode`, but a name of a special token in the text is text."""
+        self._library.encode_special_tokens = True
+        try:
+            return self.encode(text)
+        finally:
+            self._library.encode_special_tokens = False
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, special tokens included; what is no UTF-8 shows as U+FFFD."""
         return self._text(ids).removeprefix(self._prefix)
 
-    def piece(self, token: int) -> str:
-        """The text of one token; a part of a character shows as U+FFFD.
+    def piece(self, *tokens: int) -> str:
+        """The text of tokens that follow others; a part of a character shows as U+FFFD.
 
-        It is what the token adds to itself: some libraries drop the space that begins a text.
+        It is what they add to the first of them: some libraries drop the space that begins a text.
         """
-        return self._text([token, token]).removeprefix(self._text([token]))
+        return self._text([tokens[0], *tokens]).removeprefix(self._text(tokens[:1]))
 
     def _text(self, ids: Iterable[int]) -> str:
         known = [token for token in map(self._check, ids) if token in self._known]

@@ -17,7 +17,7 @@ PORT_BITS = (16, 32, 64, 128)
 CODE_BITS = 4
 """Bits of the narrowest weight."""
 
-LANES = 4
+LANES = 2
 """Widest beat between units: norms and gates keep up with the memory, and stay small."""
 
 

@@ -17,8 +17,9 @@ from golden.plan import Plan
 from golden.stage import Sample
 from golden.stages import Context, Run, causal, sample
 
-RUN = 128
-"""Tokens that are taken in at once: enough to keep products of matrices busy."""
+RUN = 64
+"""Tokens that are taken in at once: enough to keep products of matrices busy, and few enough that
+logits of a large vocabulary are soon allocated."""
 
 
 def _sampled(stage: Sample, context: Run, logits: Vector) -> Vector:

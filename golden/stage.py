@@ -191,6 +191,11 @@ class Attention(Stage):
     def output_size(self) -> int:
         return self.n_head * self.d_head
 
+    @property
+    def spare_bits(self) -> int:
+        """Bits below a value's unit that a weighted sum keeps: with those of the value, 16."""
+        return MANTISSA_BITS - self.value.width
+
     def attended(self, position: int) -> int:
         """Cached positions that a token at ``position`` attends to, itself included."""
         return min(position + 1, self.slots)

@@ -23,10 +23,13 @@ class Tokenizer(Protocol):
         The token that a sequence starts with. :meth:`encode` does not add it.
     stop : int or None
         The token with which a model ends its text, or ``None`` if it never does.
+    opens : bool
+        Whether a text that the model goes on from begins with ``start``, as all others do.
     """
 
     start: int
     stop: int | None
+    opens: bool
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; a WeftError names what the vocabulary does not have."""
@@ -35,11 +38,16 @@ class Tokenizer(Protocol):
         """The text of ids; inverse of :meth:`encode`."""
 
     def piece(self, token: int) -> str:
-        """What to print when ``token`` appears, for text that is shown while it grows."""
+        """What to print when ``token`` appears, for text that is shown while it grows.
+
+        A tokenizer of parts of characters takes several tokens.
+        """
 
 
 class _Vocabulary:
     """Pieces by id and ids by piece, shared by the tokenizers."""
+
+    opens = True
 
     def __init__(self, vocabulary: Sequence[str]):
         self._text = tuple(vocabulary)
@@ -162,3 +170,15 @@ def tokenizer_for(checkpoint: Checkpoint) -> Tokenizer:
     if is_character_vocabulary(checkpoint.vocabulary):
         return CharacterTokenizer(checkpoint.vocabulary)
     return WordTokenizer(checkpoint.vocabulary)
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of a text to go on from; one that is empty needs the start token in any case."""
+    ids = tokenizer.encode(text)
+    return [tokenizer.start, *ids] if tokenizer.opens or not ids else ids
+
+
+def shown_ids(tokenizer: Tokenizer, prompt: Sequence[int]) -> Sequence[int]:
+    """Those of a prompt's ids that its text made."""
+    opened = prompt[0] == tokenizer.start and (tokenizer.opens or len(prompt) == 1)
+    return prompt[1:] if opened else prompt

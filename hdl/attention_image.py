@@ -15,8 +15,10 @@ from hdl.stream import Tags
 from hdl.table import table_words
 from hdl.units.unit import check_jobs, pack_row, pack_rows
 
-WEIGHT_UNIT = tables.UNIT - 1
-"""A sum times a reciprocal counts ``2**-WEIGHT_UNIT`` of the values' unit."""
+
+def weight_unit(job: Stage) -> int:
+    """A sum times a reciprocal counts ``2**-weight_unit`` of the values' unit."""
+    return tables.UNIT - 1 + job.spare_bits
 
 
 def check(name: str, jobs: Sequence[Stage], layers: int, streams: int, tags: Tags) -> None:
@@ -68,10 +70,10 @@ def score_shift(job: Stage) -> int:
 def answer_shift(job: Stage) -> int:
     """The right shift to the answer, but for the exponents of blocks; ValueError as above."""
     if isinstance(job.value, Block):
-        return job.format.exponent + WEIGHT_UNIT
+        return job.format.exponent + weight_unit(job)
     if isinstance(job.format, Block):
-        return job.value.exponent - WEIGHT_UNIT
-    shift = job.format.exponent - (job.value.exponent - WEIGHT_UNIT)
+        return job.value.exponent - weight_unit(job)
+    shift = job.format.exponent - (job.value.exponent - weight_unit(job))
     if shift < 0:
         raise ValueError(f"{job.name}: an answer {job.format} of {job.value} would shift left")
     return min(shift, MAX_RIGHT)

@@ -49,7 +49,7 @@ class Requantise(wiring.Component):
     ----------
     lanes, width: of the wide beats.  form: of the answer.  tags: widths of the tag.
     depth: beats of room; at least the beats in flight, and for Block one whole vector more.
-    left: whether a Fixed answer may need left shifts.
+    left: whether a Fixed answer may need left shifts.  least: beats of the shortest vector.
 
     Members
     -------
@@ -58,9 +58,11 @@ class Requantise(wiring.Component):
     saturated: an element of a Fixed answer was held to the range (one cycle).
     """
 
-    def __init__(self, lanes: int, width: int, form: Format, tags: Tags, depth: int, left=False):
+    def __init__(
+        self, lanes: int, width: int, form: Format, tags: Tags, depth: int, left=False, least=1
+    ):
         self._lanes, self._width, self._form, self._tags = lanes, width, form, tags
-        self._depth, self._left = depth, left
+        self._depth, self._left, self._least = depth, left, least
         super().__init__(
             {
                 "i": In(stream.Signature(wide_beat(lanes, width, tags))),
@@ -120,63 +122,76 @@ class Requantise(wiring.Component):
 
     def _elaborate_block(self):
         m = Module()
-        m.submodules.queue = queue = CreditQueue(self.i.p.shape(), self._depth)
-        m.submodules.shifts = shifts = Queue(unsigned(self._shift_width), max(self._depth, 2))
+        kept = {"data": self.i.p.data.shape(), "last": 1}
+        m.submodules.queue = queue = CreditQueue(data.StructLayout(kept), self._depth)
+        shared = {"shift": self._shift_width, "scale": SCALE_BITS, "tag": self._tags.layout()}
+        vectors = Queue(data.StructLayout(shared), max(self._depth // self._least + 1, 2))
+        m.submodules.vectors = vectors
         m.d.comb += [
             self.i.ready.eq(1),
             queue.i.valid.eq(self.i.valid),
-            queue.i.p.eq(self.i.p),
+            queue.i.p.data.eq(self.i.p.data),
+            queue.i.p.last.eq(self.i.p.last),
             queue.reserve.eq(self.reserve),
             self.free.eq(queue.free),
         ]
-        self._measure(m, shifts)
-        self._emit(m, queue, shifts)
+        self._measure(m, vectors)
+        self._emit(m, queue, vectors)
         return m
 
     @property
     def _shift_width(self) -> int:
         return max(self._width.bit_length(), 1)
 
-    def _measure(self, m: Module, shifts: Queue):
-        """Cycle 1: OR the significant bits of the vector; at its last beat, queue its shift."""
+    def _measure(self, m: Module, vectors: Queue):
+        """Cycle 1: OR the significant bits of the vector; at its last beat, queue what is shared:
+        its shift, its scale and its tag.
+        """
         seen = Signal(self._width - 1)
         union = Signal(self._width - 1)
         bits = 0
         for k in range(self._lanes):
             bits = bits | numbers.significant(self.i.p.data[k])
         m.d.comb += union.eq(Mux(self.i.p.first, 0, seen) | bits)
-        done = Signal()
-        m.d.sync += done.eq(self.i.valid & self.i.p.last)
+        done, scale, tag = Signal(), Signal.like(self.i.p.scale), Signal.like(self.i.p.tag)
+        m.d.sync += [
+            done.eq(self.i.valid & self.i.p.last),
+            scale.eq(self.i.p.scale),
+            tag.eq(self.i.p.tag),
+        ]
         with m.If(self.i.valid):
             m.d.sync += seen.eq(union)
         count = numbers.bit_count(m, seen, "seen")
         keep = self._form.width - 1
         m.d.comb += [
-            shifts.i.valid.eq(done),
-            shifts.i.p.eq(Mux(count > keep, count - keep, 0)),
+            vectors.i.valid.eq(done),
+            vectors.i.p.shift.eq(Mux(count > keep, count - keep, 0)),
+            vectors.i.p.scale.eq(scale),
+            vectors.i.p.tag.eq(tag),
         ]
 
-    def _emit(self, m: Module, queue: CreditQueue, shifts: Queue):
+    def _emit(self, m: Module, queue: CreditQueue, vectors: Queue):
         """Shift and round the vector's beats into the output register."""
-        o, wide = self.o, queue.o
-        go = Signal()
+        o, wide, vector = self.o, queue.o, vectors.o
+        go, first = Signal(), Signal(init=1)
         m.d.comb += [
-            go.eq(wide.valid & shifts.o.valid & (~o.valid | o.ready)),
+            go.eq(wide.valid & vector.valid & (~o.valid | o.ready)),
             wide.ready.eq(go),
-            shifts.o.ready.eq(go & wide.p.last),
+            vector.ready.eq(go & wide.p.last),
         ]
         with m.If(o.ready):
             m.d.sync += o.valid.eq(0)
         with m.If(go):
             m.d.sync += [
                 o.valid.eq(1),
-                o.p.tag.eq(wide.p.tag),
-                o.p.first.eq(wide.p.first),
+                o.p.tag.eq(vector.p.tag),
+                o.p.first.eq(first),
                 o.p.last.eq(wide.p.last),
-                o.p.exponent.eq(wide.p.scale + shifts.o.p),
+                o.p.exponent.eq(vector.p.scale.as_signed() + vector.p.shift),
+                first.eq(wide.p.last),
             ]
             for k in range(self._lanes):
-                x = numbers.shift_right(m, wide.p.data[k], shifts.o.p, f"x{k}")
+                x = numbers.shift_right(m, wide.p.data[k], vector.p.shift, f"x{k}")
                 value, _ = numbers.round_saturate(m, *x, self._form.width, f"y{k}")
                 m.d.sync += o.p.data[k].eq(value)
 

@@ -7,11 +7,12 @@ stream.  A beat carries the vector's exponent (no bits when the format is static
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.numbers import EXPONENT_BITS, Block, Format
+from hdl import queue_memory
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def beats(size: int, lanes: int) -> int:
 class Queue(wiring.Component):
     """First in, first out; ``depth`` beats.  Throughput 1 beat a cycle (depth >= 2, or ``bypass``).
 
-    Latency 1 cycle; with ``bypass`` 0, when it is empty and the reader is ready.
+    Latency 1 cycle; with ``bypass`` 0, when it is empty and the reader is ready.  A deep and large
+    one is kept in block RAM (hdl.queue_memory), with the same timing.
 
     Members
     -------
@@ -100,35 +102,12 @@ class Queue(wiring.Component):
         return m
 
     def _stored(self, m: Module, put: Value, get: Value, alone: Value, turns: Value) -> Value:
-        """The oldest beat: its data from the memory, what describes them from a register.
-
-        That register holds what the memory will have at the next place, or what arrives when the
-        oldest is ``alone``; it ``turns`` when there is none or when the oldest leaves.
-        """
+        """The oldest beat: see hdl.queue_memory."""
         split, arriving = self._data_bits(), Value.cast(self.i.p)
         parts = [part for part in (arriving[:split], arriving[split:]) if len(part)]
-        place, following = Signal(range(self._depth)), Signal(range(self._depth))
-        filled = Signal(range(self._depth))
-        m.d.comb += following.eq(_next(place, self._depth))
-        with m.If(put):
-            m.d.sync += filled.eq(_next(filled, self._depth))
-        with m.If(get):
-            m.d.sync += place.eq(following)
-        found = []
-        for part, at, ahead in zip(parts, (place, following), (False, True), strict=False):
-            name = "head" if ahead else "storage"
-            m.submodules[name] = kept = memory.Memory(shape=len(part), depth=self._depth, init=[])
-            write, read = kept.write_port(), kept.read_port(domain="comb")
-            m.d.comb += [write.en.eq(put), write.data.eq(part), write.addr.eq(filled)]
-            m.d.comb += read.addr.eq(at)
-            if ahead:
-                head = Signal(len(part))
-                with m.If(turns):
-                    m.d.sync += head.eq(Mux(alone, part, read.data))
-                found.append(head)
-            else:
-                found.append(read.data)
-        return Cat(found)
+        deep = queue_memory.in_blocks(len(arriving), self._depth)
+        keep = queue_memory.block if deep else queue_memory.distributed
+        return keep(m, parts, self._depth, put, get, alone, turns)
 
     def _data_bits(self) -> int:
         """Bits of a beat's data, which come first; of another shape all that there are."""
@@ -136,10 +115,6 @@ class Queue(wiring.Component):
         if isinstance(shape, data.StructLayout) and next(iter(shape.members)) == "data":
             return Shape.cast(shape.members["data"]).width
         return Shape.cast(shape).width
-
-
-def _next(place: Signal, size: int) -> Value:
-    return Mux(place == size - 1, 0, place + 1)
 
 
 class CreditQueue(wiring.Component):

@@ -49,7 +49,7 @@ class WeightedSum(wiring.Component):
     done: the last value is being multiplied. top: the largest exponent of a block, stable.
     weights: stream. value: read port. mul: multiplies them.
     totals: stream of ``totals_layout``. sums: stream of signed 16 bits,
-    ``sum / 2**(place + 1)``. gone: a beat of both has been taken.
+    ``sum / 2**(place + 1 - spare_bits)``. gone: a beat of both has been taken.
     tap: every weight, in the first beat of its head.
     """
 
@@ -189,6 +189,6 @@ class WeightedSum(wiring.Component):
         shifts = []
         for h in range(shape.heads):
             shift = Signal(range(shape.total_bits + 1), name=f"shift{h}")
-            m.d.comb += shift.eq(places[h] + 1)
+            m.d.comb += shift.eq(places[h] + (1 - shape.job.spare_bits))
             shifts.append(delay(m, shift, cycles, f"shift{h}"))
         return shifts

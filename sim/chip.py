@@ -14,16 +14,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
 from golden.errors import WeftError
 from hdl import tally
 from hdl.memory import Memories
 from hdl.soc import Soc, replies
 from hdl.uart import LEAST_CYCLES
-from sim.build import CACHE, Design
+from sim.build import CACHE, IMAGES, Design
 from sim.engines import process
 from sim.engines.image import write_image
-from sim.engines.verilator import Simulation, Verilator
+from sim.engines.verilator import Simulation, Verilator, memory_words
 from sim.host import Link
+from sim.memory_player import flat_members, join_memory
 from sim.recorder import design_of
 from sim.report import VERSION
 from sim.serial_port import SerialPort
@@ -38,24 +43,40 @@ BAUD = CLOCK_HZ // LEAST_CYCLES
 """The fastest that the gateware takes: a byte costs the fewest cycles to simulate.  What hardware
 counts for a token does not depend on it."""
 
-TIMEOUT, TOKEN_TIMEOUT = 30.0, 300.0
+TIMEOUT, TOKEN_TIMEOUT = 30.0, 1800.0
 """Seconds for a reply and for a token of a large model, on a busy machine."""
 
 DEATH = 2.0
 """Seconds that a simulator has to end after its line did."""
 
 
-class Chip(Soc):
-    """The gateware of a board, whose own values (HELLO) are loaded like weights."""
+class Chip(wiring.Component):
+    """The gateware of a board, whose own values (HELLO) are loaded like weights.
+
+    Members
+    -------
+    rx, tx, busy: of hdl.soc.Soc.
+    mem_*: the port of an external memory, if the core has one (sim.memory_player.flat_members).
+    """
 
     def __init__(self, core, memories: Memories):
-        super().__init__(core, CLOCK_HZ, BAUD, bytes(8), (0, 0, 0))
-        self._of_core, self._memories = core, memories
+        self._core, self._memories = core, memories
+        self._soc = Soc(core, CLOCK_HZ, BAUD, bytes(8), (0, 0, 0))
+        flat = flat_members(self._soc) if core.schedule.port else {}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1), "busy": Out(1), **flat})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.soc = soc = self._soc
+        m.d.comb += [soc.rx.eq(self.rx), self.tx.eq(soc.tx), self.busy.eq(soc.busy)]
+        if self._core.schedule.port:
+            join_memory(m, soc, self)
+        return m
 
     def design(self):
         """What must be loaded; after elaboration."""
         shapes = {**self._memories.shapes, tally.MEMORY: tally.MEMORY_SHAPE}
-        return design_of(self._of_core, shapes)
+        return design_of(self._core, shapes, self._core.schedule.port)
 
 
 class Died(WeftError):
@@ -123,10 +144,12 @@ def running(design: Design, simulation: Simulation) -> Iterator[Link]:
     """
     with tempfile.TemporaryDirectory(prefix="weft-chip-") as name:
         folder = Path(name)
-        own = replies(design.plan, design.schedule.streams, CLOCK_HZ, *identity(design))
+        own = replies(design.plan, design.schedule, CLOCK_HZ, *identity(design))
         image = {**design.loaded(), tally.MEMORY: own}
         write_image(image, simulation.design.memories, folder)
         command, log = [simulation.program(None).resolve(), CLOCK_HZ // BAUD], folder / "log.txt"
+        if design.schedule.port:
+            command += memory_words(design.external.outside(design.plan, IMAGES, folder))
         with (
             _terminal() as (chip_end, port),
             log.open("wb") as file,

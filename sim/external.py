@@ -14,18 +14,17 @@ from hdl.external.layout import Layout
 from sim.engines import Outside
 from sim.memory import models
 
-
-def bytes_per_token(plan: Plan, seen: Sequence[int], sampled: bool = True) -> float:
-    """Bytes that a token needs, and no others (golden.traffic): mean over positions."""
-    cached = sum(cache_bytes(plan, position) for position in seen) / len(seen)
-    return weight_bytes(plan, sampled) + cached
-
-
 KEPT = "memory-{digest}-{port}.bin"
 """File of a model's weights as they lie in a memory."""
 
 CACHED = "cache.bin"
 """File of the keys and values that are there when a run begins."""
+
+
+def bytes_per_token(plan: Plan, seen: Sequence[int], sampled: bool = True) -> float:
+    """Bytes that a token needs, and no others (golden.traffic): mean over positions."""
+    cached = sum(cache_bytes(plan, position) for position in seen) / len(seen)
+    return weight_bytes(plan, sampled) + cached
 
 
 @dataclass(frozen=True)
@@ -79,25 +78,19 @@ class External:
         OptionError
             If not: says what there is, and how many positions would fit.
         """
-        layout = Layout(plan, self.bits)
-        beat = self.bits // 8
+        layout, beat = Layout(plan, self.bits), self.bits // 8
         if layout.end * beat <= self.size:
             return
-        a_slot = len(plan.layers) * layout.attention.kv_heads
-        a_slot *= layout.key_record + layout.mantissa_beats
-        fits = (self.size // beat - layout.weights_end) // a_slot
+        slots = layout.attention.slots
+        fits = (self.size // beat - layout.weights_end) * slots // (layout.end - layout.weights_end)
+        weights = f"the weights of {plan.name} ({layout.weights_end * beat / 1e6:.0f} MB)"
+        there = f"the memory of {self.memory} ({self.size / 1e6:.0f} MB)"
         if fits < 1:
-            raise OptionError(
-                "memory",
-                f"is {self.memory}, which has {self.size / 1e6:.0f} MB; the weights of {plan.name} "
-                f"take {layout.weights_end * beat / 1e6:.0f} MB: expected a smaller model",
-            )
-        weights = layout.weights_end * beat / 1e6
+            raise OptionError("memory", f"is {self.memory}; {weights} do not fit {there}")
         raise OptionError(
             "context",
-            f"is {layout.attention.slots}; beside the weights ({weights:.0f} MB) the memory of "
-            f"{self.memory} ({self.size / 1e6:.0f} MB) has room for {fits:,} positions: expected "
-            "at most those, or a window",
+            f"is {slots:,}; beside {weights}, {there} has room for {fits:,} positions: expected at "
+            "most those, or a window",
         )
 
     def outside(

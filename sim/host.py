@@ -35,6 +35,9 @@ TIMEOUT = 1.0
 TOKEN_TIMEOUT = 30.0
 """Seconds for the next token."""
 
+LOOK = 1.0
+"""Seconds between looks at a device that takes long for a token."""
+
 TRIES = 4
 """How often a request is sent that may be repeated."""
 
@@ -81,8 +84,13 @@ class Link:
         """End all sequences; their :meth:`generate` end with a last token."""
         self._repeat(Type.ABORT, self._token_timeout)
 
-    def generate(self, request: Request) -> Iterator[Token]:
+    def generate(
+        self, request: Request, waiting: Callable[[], object] | None = None
+    ) -> Iterator[Token]:
         """The tokens of a request, each as it comes; sent at once, not repeated.
+
+        The first may take as many times as long as others as the prompt has tokens.  ``waiting`` is
+        called every LOOK seconds in which nothing comes, and may ask for the counters.
 
         Raises
         ------
@@ -97,14 +105,16 @@ class Link:
         except LinkError:
             del self._tokens[number]
             raise
-        return self._follow(number, len(request.prompt) - 1)
+        return self._follow(number, len(request.prompt), waiting)
 
-    def _follow(self, number: int, position: int) -> Iterator[Token]:
-        waiting = self._tokens[number]
+    def _follow(self, number: int, tokens: int, waiting) -> Iterator[Token]:
+        """Tokens of a request whose prompt has so many."""
+        told, position = self._tokens[number], tokens - 1
+        timeout = tokens * self._token_timeout
         try:
             while True:
-                self._until(lambda: waiting, self._token_timeout, "the next token")
-                token = waiting.pop(0)
+                self._until(lambda: told, timeout, "the next token", waiting)
+                token, timeout = told.pop(0), self._token_timeout
                 if token.position != position:
                     raise LinkError(
                         f"the token at position {position} was lost on its way; "
@@ -177,7 +187,7 @@ class Link:
             raise Refused(refusal)
         return found[0] if found else None
 
-    def _until(self, there: Callable[[], bool], timeout: float, what: str) -> None:
+    def _until(self, there: Callable[[], object], timeout: float, what: str, waiting=None) -> None:
         """Take in frames until ``there``; LinkError after ``timeout`` seconds."""
         deadline = self._clock() + timeout
         while not there():
@@ -188,9 +198,11 @@ class Link:
                     "check its power, its cable and the baud rate"
                 )
             with _told():
-                data = self._port.read(left)
+                data = self._port.read(min(left, LOOK) if waiting else left)
             for frame in self._decoder.feed(data):
                 self._take(frame)
+            if waiting and not data:
+                waiting()
 
     def _take(self, frame: Frame) -> None:
         """Tokens go to their request, if it is known; other replies wait."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from golden.generate import Request
+from hdl.external.layout import Layout
 from sim import bench, payload, taps
 from sim.build import IMAGES, Design
 from sim.compare import ACCEPT, Checker
@@ -28,7 +29,10 @@ LOOK = 512
 """Lines between two looks at how far the run is."""
 
 WATCHDOG = 20_000
-"""Cycles without any transfer after which a run counts as hung."""
+"""Cycles without any transfer after which a run counts as hung; see :func:`patience`."""
+
+SLOWEST = 8
+"""Cycles that a beat of an external memory may take before anybody worries."""
 
 
 @dataclass
@@ -85,7 +89,7 @@ def run(
     checker = Checker(design.plan, design.schedule, requests, simulation.design, keep)
     image = dict(design.loaded())
     image[bench.REQUESTS] = bench.requests(simulation.design, list(request_rows(requests)))
-    image[bench.SETTINGS] = bench.settings(watchdog=WATCHDOG, **settings)
+    image[bench.SETTINGS] = bench.settings(watchdog=patience(design), **settings)
     memory, caches = None, _caches(checker, requests)
     if simulation.design.port:
         memory = design.external.outside(design.plan, IMAGES, Path(folder), caches)
@@ -186,3 +190,11 @@ def _caches(checker: Checker, requests: Sequence[Request]) -> dict:
         if request.start:
             return checker.golden.cache_before(sequence)
     return {}
+
+
+def patience(design: Design) -> int:
+    """WATCHDOG, and what the longest matrix takes that comes from an external memory."""
+    if not design.schedule.port:
+        return WATCHDOG
+    tensors = Layout(design.plan, design.schedule.port).tensors
+    return WATCHDOG + SLOWEST * max(tensor.form.beats for tensor in tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -11,23 +11,41 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.generate import Request
-from golden.tokenizer import Tokenizer
+from golden.tokenizer import Tokenizer, shown_ids
 from golden.words import counted
 
 TABLE_WIDTH = 110
 """Columns that the table of stages takes when nobody says how wide the screen is."""
 
 
+PART = "\ufffd"
+"""How a part of a character shows."""
+
+PARTS = 4
+"""Tokens that one character may be made of: a byte each."""
+
+
 class Voice:
     """Prints text as its tokens come; with several streams, line by line as sequences end.
 
-    In a ``with`` statement, however that ends, what is printed next begins on a line of its own.
+    A character that several tokens make is printed with the last of them.  In a ``with`` statement,
+    however that ends, what is printed next begins on a line of its own.
+
+    Parameters
+    ----------
+    tokenizer, requests: whose prompts are printed as well, if ``echo``.
+    streams: sequences in flight.
     """
 
-    def __init__(self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int):
+    def __init__(
+        self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int, echo: bool = True
+    ):
         self._tokenizer, self._live = tokenizer, streams == 1
-        self._prompts = {r.sequence: self._text(r.prompt[1:]) for r in requests}
+        shown = {r.sequence: shown_ids(tokenizer, r.prompt) if echo else () for r in requests}
+        self._stops = {r.sequence: (r.stop, tokenizer.stop) for r in requests}
         self._lines: dict[int, str] = {}
+        self._parts: dict[int, list[int]] = {}
+        self._prompts = {sequence: self._text(sequence, ids) for sequence, ids in shown.items()}
         self._unfinished = False
 
     def __enter__(self) -> Voice:
@@ -41,7 +59,8 @@ class Voice:
     def say(self, token: dict) -> None:
         """Take in one sampled token: the payload of the core's ``tokens`` port."""
         sequence = token["sequence"]
-        piece = "" if token["token"] == self._tokenizer.stop else self._text([token["token"]])
+        ended = token["token"] in self._stops[sequence]
+        piece = self._text(sequence, [] if ended else [token["token"]], bool(token["last"]))
         if sequence not in self._lines:
             piece = self._prompts[sequence] + piece
         self._lines[sequence] = self._lines.get(sequence, "") + piece
@@ -51,8 +70,19 @@ class Voice:
         elif token["last"]:
             print(self._lines[sequence], flush=True)
 
-    def _text(self, tokens: Iterable[int]) -> str:
-        return "".join(map(self._tokenizer.piece, tokens))
+    def _text(self, sequence: int, tokens: Sequence[int], last: bool = True) -> str:
+        """The text of what has come and of these, as far as its characters are whole."""
+        text, parts = "", self._parts.pop(sequence, [])
+        for token in tokens:
+            parts.append(token)
+            piece = self._tokenizer.piece(*parts)
+            if len(parts) >= PARTS or not piece.endswith(PART):
+                text, parts = text + piece, []
+        if last and parts:
+            text += self._tokenizer.piece(*parts)
+        elif parts:
+            self._parts[sequence] = parts
+        return text
 
 
 def stage_table(report: dict) -> Table:

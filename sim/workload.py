@@ -9,7 +9,7 @@ from golden.errors import OptionError, WeftError
 from golden.generate import Request
 from golden.model import Checkpoint
 from golden.noise import noise_scale
-from golden.tokenizer import tokenizer_for
+from golden.tokenizer import prompt_ids, tokenizer_for
 from golden.words import counted
 
 ENDLESS_TOKENS = 32
@@ -59,7 +59,7 @@ def make_requests(
     if tokens is not None and tokens < 1:
         raise OptionError("tokens", f"is {tokens}; expected at least 1")
     tokenizer = tokenizer_for(checkpoint)
-    ids = (tokenizer.start, *tokenizer.encode(prompt))
+    ids = tuple(prompt_ids(tokenizer, prompt))
     n_ctx = checkpoint.config.n_ctx
     if n_ctx is not None and len(ids) > n_ctx:
         raise WeftError(

@@ -2,23 +2,29 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
 from boards.__main__ import app
 from boards.commands import chat as command
-from boards.host.chat import HELP, Chat
+from boards.host.chat import CONVERSATION_HELP, HELP, Chat
+from boards.host.pace import Pace, duration
+from golden.chat_template import Message, conversation_ids
 from golden.cli import run
 from golden.errors import WeftError
 from golden.generate import sampled_steps
 from golden.protocol import Type
 from golden.quantize import Options, quantize
 from golden.tokenizer import tokenizer_for
+from golden.zoo.gguf import load
 from sim import chip
 from sim.host import Link
-from sim.replies import LinkError, NoReply
+from sim.replies import LinkError, NoReply, Token
 from sim.workload import Sampling, make_requests
 from tests.fake_device import CLOCK_HZ, CYCLES, FakeDevice
+from tests.gguf_files import write
+from tests.llama import BASE, random_llama
 from tests.models import microgpt, preset
 
 MADE = microgpt()
@@ -188,6 +194,198 @@ def block_plan():
     return quantize(preset("microgpt"), Options("block"))
 
 
+# --- conversations --------------------------------------------------------------------------------
+
+TEMPLATE = (
+    "{% for m in messages %}<|begin|>{{ m.role[0] }} {{ m.content }}<|turn|>{% endfor %}"
+    "{% if add_generation_prompt %}<|begin|>a {% endif %}"
+)
+PIECES = ["<|end|>", "<|begin|>", "<|turn|>", "Ġ", *"abcdehlorsu<|>", "ll", "hell", "he"]
+END, BEGIN, TURN = range(3)
+
+
+def file_of(path, template=TEMPLATE, n_ctx=64):
+    """A tiny GGUF file whose model converses."""
+
+    def change(fields, tensors):
+        fields |= {
+            "tokenizer.chat_template": ("string", template),
+            "tokenizer.ggml.add_bos_token": ("bool", False),
+            "tokenizer.ggml.tokens": ("array", PIECES),
+            "tokenizer.ggml.token_type": ("array", [3] * 3 + [1] * (len(PIECES) - 3)),
+            "tokenizer.ggml.merges": ("array", ["l l", "h e", "he ll"]),
+        }
+
+    shape = replace(BASE, n_layer=1, d_model=32, d_ff=32, n_vocab=len(PIECES), n_ctx=n_ctx)
+    return write(path, random_llama(shape, 4), "F32", change)
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory):
+    """(checkpoint, plan) of a model that converses."""
+    checkpoint = load(file_of(tmp_path_factory.mktemp("talker") / "talker.gguf"))
+    return checkpoint, quantize(checkpoint, Options(scales="row"))
+
+
+def conversation(talker, tokens=5, **settings):
+    device = FakeDevice(talker[1])
+    link = Link(device, clock=lambda: device.now)
+    chat = Chat(link, *talker, tokens=tokens, **settings)
+    chat.meet()
+    return chat, device
+
+
+def answered(talker, said, sequence=0, tokens=5, **sampling):
+    """(text, ids of the prompt) that the integer model gives."""
+    tokenizer, settings = talker[0].tokenizer, Sampling(**sampling)
+    (request,) = make_requests(talker[0], settings, 1, "", tokens)
+    prompt = tuple(conversation_ids(tokenizer, said))
+    request = replace(request, prompt=prompt, sequence=sequence, stop=TURN)
+    ids = [step.sampled for step in sampled_steps(talker[1], request)]
+    ids = ids[: ids.index(END) + 1] if END in ids else ids
+    return tokenizer.decode(i for i in ids if i not in (END, TURN)), prompt
+
+
+def test_a_conversation_is_told_as_a_whole(talker, capsys):
+    chat, device = conversation(talker)
+    said = []
+    for number, line in enumerate(("hello", "<|end|> a<|turn|>", "bo")):
+        said.append(Message("user", line))
+        text, prompt = answered(talker, said, number)
+        converse(chat, line, "")  # nothing is said to a model in an empty line
+        out, err = capsys.readouterr()
+        assert out == text + "\n"
+        assert prompt.count(TURN) == len(said)
+        assert END not in prompt
+        again = ", the whole conversation again" * (number > 0)
+        assert err.splitlines()[0] == f"  {len(prompt)} tokens to take in{again}"
+        assert re.match(
+            rf"  prompt: {len(prompt) - 1} tokens before the last; ", err.splitlines()[1]
+        )
+        said.append(Message("assistant", text))
+    assert device.asked.count(Type.GENERATE) == 3
+
+
+def test_commands_of_a_conversation(talker, capsys):
+    chat, _ = conversation(talker)
+    hello, system = Message("user", "hello"), Message("system", "be bold")
+    first = answered(talker, [hello])[0]
+    converse(chat, "hello", "/new", "hello")
+    assert capsys.readouterr().out == first + "\n" + answered(talker, [hello], 1)[0] + "\n"
+    converse(chat, "/system be bold", "/seed 7", "hello", "/seed 7", "hello")
+    told = answered(talker, [system, hello], seed=7)[0]
+    assert capsys.readouterr().out == f"{told}\n{told}\n"
+    converse(chat, "/system", "/temperature 0", "hello")
+    told = answered(talker, [Message("system", ""), hello], temperature=0, seed=7)[0]
+    assert capsys.readouterr().out == told + "\n"
+    converse(chat, "/seed 7", "/plain hello")
+    (request,) = make_requests(talker[0], Sampling(0, 7), 1, "hello", 5)
+    ids = [step.sampled for step in sampled_steps(talker[1], request)]
+    ids = [token for token in ids if token != END]
+    assert capsys.readouterr().out == "hello" + talker[0].tokenizer.decode(ids) + "\n"
+    converse(chat, "/help")
+    assert CONVERSATION_HELP in capsys.readouterr().err
+
+
+def test_what_was_not_answered_was_not_said(talker, capsys):
+    chat, device = conversation(talker)
+    device.happens[0] = interrupt
+    converse(chat, "bold", "hello", patient=True)
+    assert capsys.readouterr().out == answered(talker, [Message("user", "hello")], 1)[0] + "\n"
+
+
+def test_a_conversation_that_is_too_long(talker, capsys):
+    chat, device = conversation(talker)
+    with pytest.raises(WeftError, match=r"has 7\d tokens and the device has room for 64: begin "):
+        converse(chat, "a" * 64)
+    converse(chat, "a" * 64, "/new", "hello", patient=True)
+    assert capsys.readouterr().out == answered(talker, [Message("user", "hello")], 2)[0] + "\n"
+    assert device.asked.count(Type.GENERATE) == 1
+
+
+def test_an_end_that_the_device_does_not_know(talker, capsys):
+    """It stops at the end of a turn; the model may end its text as well."""
+    chat, device = conversation(talker)
+    for seed in range(1000):
+        (request,) = make_requests(talker[0], Sampling(8.0, seed), 1, "", 5)
+        prompt = tuple(conversation_ids(talker[0].tokenizer, [Message("user", "a")]))
+        steps = sampled_steps(talker[1], replace(request, prompt=prompt, stop=TURN))
+        ids = [step.sampled for step in steps]
+        if END in ids[:-1] and ids.index(END) > 0:
+            break
+    chat.sampling = Sampling(8.0, seed)
+    converse(chat, "a")
+    expected = talker[0].tokenizer.decode(ids[: ids.index(END)])
+    out, err = capsys.readouterr()
+    assert out == expected + "\n"
+    assert f"{ids.index(END) + 1} tokens; " in err
+    assert device.asked[-1] == Type.ABORT
+    assert not device.held
+
+
+def test_a_template_that_is_malformed(tmp_path, capsys):
+    checkpoint = load(file_of(tmp_path / "x", "{% for"))
+    chat, _ = conversation((checkpoint, quantize(checkpoint, Options(scales="row"))))
+    with pytest.raises(WeftError, match="the model's chat template cannot be used: "):
+        converse(chat, "hello")
+    converse(chat, "/plain a")
+    assert capsys.readouterr().out.startswith("a")
+
+
+class Watch:
+    """A link whose device goes on by itself, and the time that passes."""
+
+    def __init__(self):
+        self.cycles, self.now = 0, 0.0
+
+    def counters(self):
+        return {"cycles": self.cycles}
+
+    def go(self, seconds, cycles):
+        self.now, self.cycles = self.now + seconds, self.cycles + cycles
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_slow_device_shows_how_slow_it_is(monkeypatch, capsys, terminal):
+    watch = Watch()
+    monkeypatch.setattr("boards.host.pace.time.monotonic", lambda: watch.now)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    pace, clear, end = Pace(watch, CLOCK_HZ, lambda tokens: 1e6 * tokens), "", "\n"
+    if terminal:
+        clear, end = "\r\x1b[K", ""
+    pace.begin(5)
+    watch.go(1, 1)
+    pace.waiting()
+    assert capsys.readouterr().err == ""  # not every second
+    watch.go(99, 1e6 - 1)
+    pace.waiting()
+    said = "  5 tokens of prompt: 2 min, 20%, at least 7 min left (10,000 cycles a second)"
+    assert capsys.readouterr().err == clear + said + end
+    watch.go(900, 9e6)
+    pace.hush()
+    assert capsys.readouterr().err == clear
+    said = pace.spoke(Token(1, 4, 2_000_000, False))
+    assert said == (
+        "prompt: 4 tokens before the last; 2,000,000 cycles a token, 25 tokens/s at 50 MHz; 3 min "
+        "a token here"
+    )
+    pace.waiting()
+    assert capsys.readouterr().err == ""  # it speaks
+    watch.go(500, 5e6)
+    assert pace.spent([Token(1, 4, 2_000_000, False), Token(1, 5, 4_000_000, True)]) == (
+        "simulated at 10,000 cycles a second, 5 min a sampled token"
+    )
+    pace.begin(5)
+    watch.go(100, 1e6)
+    pace.waiting()  # now it knows
+    assert ", 10%, about 15 min left (10,000 c" in capsys.readouterr().err
+
+
+def test_durations():
+    times = (0.0123, 4.5, 45, 200, 7200)
+    assert [duration(t) for t in times] == ["0.012 s", "4.5 s", "45 s", "3 min", "2.0 h"]
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 
@@ -220,6 +418,28 @@ def test_a_simulated_chip_answers_every_line_of_a_pipe(monkeypatch, capsys):
     assert re.search(r"simulated at [\d,]+ cycles a second", err)
     status, out, _ = speak(monkeypatch, capsys, "not read\n", "--prompt=ka", "--names=2")
     assert (status, out.split()) == (0, names(2, "ka"))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_chip_with_its_memory_holds_a_conversation(monkeypatch, capsys, tmp_path, talker):
+    """Through its pins, with weights, keys and values in the model of a board's memory."""
+    words = ["--model=smollm2", f"--checkpoint={file_of(tmp_path / 'x.gguf')}", "--scales=row"]
+    status, out, err = speak(monkeypatch, capsys, "hello\nbold\n", *words, "--tokens=5")
+    hello = [Message("user", "hello")]
+    first = answered(talker, hello)[0]
+    said = [*hello, Message("assistant", first), Message("user", "bold")]
+    second, prompt = answered(talker, said, 1)
+    assert (status, out) == (0, f"{first}\n{second}\n")
+    told = (
+        r"prompt: (\d+) tokens before the last; ([\d,]+) cycles a token, .*; [\d.]+ s a token here"
+    )
+    before, cycles = zip(*re.findall(told, err), strict=True)
+    assert int(before[1]) == len(prompt) - 1
+    sampled = [float(mean) for mean in re.findall(r"tokens?; ([\d.]+) cycles a token", err)]
+    assert len(sampled) == 2
+    assert all(0 < int(each.replace(",", "")) < 4 * max(sampled) for each in cycles)
+    assert len(re.findall(r"simulated at [\d,]+ cycles a second, [\d.]+ s a sampled", err)) == 2
+    assert f"{len(prompt)} tokens to take in, the whole conversation again" in err
 
 
 @pytest.mark.usefixtures("quick")

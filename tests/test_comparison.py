@@ -177,7 +177,7 @@ def test_the_command_compares_all_formats(capsys, file, tmp_path, monkeypatch):
     found = [(row["weights"], row["cache_bits"]) for row in rows]
     assert found == [
         ("float32", 32), ("8 bits", 16), ("4-bit groups", 16), ("4-bit groups", 8),
-        ("8-bit rows", 16), ("8-bit rows", 8), ("float32, head in 8-bit rows", 32),
+        ("8-bit rows", 16), ("8-bit rows", 8), ("float32, 8-bit head", 32),
     ]  # fmt: skip
     assert (report["scales"], report["cache_bits"], report["numbers"]) == ("matrix", 16, "block")
     assert report["kl"] == rows[1]["kl"] > rows[2]["kl"] > rows[0]["kl"] == 0

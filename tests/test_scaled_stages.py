@@ -275,9 +275,23 @@ def test_weights_are_halved_as_often_as_exponents_differ():
         halved = [(tables.ONE >> s) + (tables.ONE >> (s - 1) & 1 if s else 0)
                   for s in shifts[:length]]  # fmt: skip
         sums = [sum(halved) * int(v) for v in value]
-        quotients = attention.normalised(np.array([sums]), np.array([tables.ONE * length]))
+        quotients = attention.normalised(np.array([sums]), np.array([tables.ONE * length]), 0)
         wanted = rounded([int(x) for x in quotients[0]], -9 - 14, Block(16))
         assert (answer.mantissa.tolist(), answer.exponent) == wanted
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_sums_of_narrow_values_keep_their_fraction(bits):
+    # Attention over values of 8 bits answers in 16: their mean is not rounded to their own unit.
+    stage = attention_of(1, 1, slots=8, bits=bits)
+    values = [np.array([100, 101, -3, 0]) + n % 2 for n in range(8)]
+    still = np.zeros(4, int)
+    answers, _ = attend(stage, [((still, 0), (still, 0), (v, -5)) for v in values])
+    means = [np.mean(values[:n], axis=0) * 2.0**-5 for n in range(1, 9)]
+    errors = [np.abs(a.to_float() - m).max() for a, m in zip(answers, means, strict=True)]
+    unit = 2.0 ** (-5 - stage.spare_bits)
+    assert max(errors) <= unit + 2**-13 * 102 * 2.0**-5
+    assert (max(errors) > 2.0**-7) == (bits == 16)
 
 
 def test_the_window_of_shared_heads_forgets():

@@ -1,7 +1,9 @@
 """A run from requests to what is told about it."""
 
 import pytest
+from tokenizers.pre_tokenizers import ByteLevel
 
+from golden.bpe import byte_level
 from golden.generate import Request, generate
 from golden.tokenizer import tokenizer_for
 from sim.bench import REQUESTS
@@ -77,3 +79,19 @@ def test_text_is_shown_with_its_spaces(capsys, model, prompt, said):
     token = tokenizer.encode("b" if model == "microgpt" else "banore")[0]
     Voice(tokenizer, requests, streams=1).say({"sequence": 0, "token": token, "last": 1})
     assert capsys.readouterr().out == said
+
+
+def test_a_character_of_several_tokens_is_shown_when_it_is_whole(capsys):
+    tokenizer = byte_level(["<s>", *sorted(ByteLevel.alphabet())], [], ["<s>"], "smollm", 0, 0)
+    ids = tokenizer.encode("é✓")
+    requests = [Request((0, *ids), 9)]
+    voice = Voice(tokenizer, requests, streams=1)
+    shown = []
+    for token in [*ids, ids[0]]:  # and a part of one at the end
+        voice.say({"sequence": 0, "token": token, "last": 0})
+        shown.append(capsys.readouterr().out)
+    assert shown == ["é✓", "é", "", "", "✓", ""]
+    voice.say({"sequence": 0, "token": 0, "last": 1})
+    assert capsys.readouterr().out == "\ufffd\n"
+    Voice(tokenizer, requests, streams=1, echo=False).say({"sequence": 0, "token": 0, "last": 1})
+    assert capsys.readouterr().out == "\n"

@@ -5,8 +5,10 @@ import pytest
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
 from golden.numbers import Block, Fixed, Vector
+from hdl import queue_memory
 from hdl.stream import CreditQueue, Fork, Narrow, Queue, Tags, Widen, beat, beats, delay
 from tests.bench import Streams, collected, vector_beats
 
@@ -54,6 +56,50 @@ def test_queue(depth, idle, bypass):
     if not idle:
         assert accepted == list(range(36))
         assert cycles == list(range(36) if bypass else range(1, 37))
+
+
+@pytest.mark.parametrize("bypass", [False, True])
+@pytest.mark.parametrize("depth", [2, 3, 5, 70, 128])
+def test_queue_in_block_ram_has_the_same_timing(depth, bypass, monkeypatch):
+    """Cycle by cycle, whatever comes and goes."""
+    traces = []
+    for large in (0, 1 << 30):
+        monkeypatch.setattr(queue_memory, "DEEP", 0)
+        monkeypatch.setattr(queue_memory, "LARGE", large)
+        traces.append(trace(Queue(unsigned(16), depth, bypass), 2000))
+    assert traces[0] == traces[1]
+    taken = [value for ready, valid, value, taken in traces[0] if valid and taken]
+    assert taken == list(range(len(taken)))
+    assert len(taken) > 400
+
+
+def trace(dut, cycles):
+    """(ready, valid, what is offered, whether it is taken) in every cycle of a seeded run."""
+    rng, seen = np.random.default_rng(7), []
+
+    async def run(ctx):
+        at = 0
+        for k in range(cycles):
+            busy = (k // 150) % 3  # filled, mixed, emptied
+            ctx.set(dut.i.p, at)
+            ctx.set(dut.i.valid, int(rng.random() < (0.9, 0.5, 0.2)[busy]))
+            ctx.set(dut.o.ready, int(rng.random() < (0.2, 0.5, 0.9)[busy]))
+            ready, valid, taken = ctx.get(dut.i.ready), ctx.get(dut.o.valid), ctx.get(dut.o.ready)
+            seen.append((ready, valid, ctx.get(dut.o.p) if valid else None, taken))
+            at += ready & ctx.get(dut.i.valid)
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(run)
+    sim.run()
+    return seen
+
+
+def test_only_deep_and_large_queues_are_in_block_ram():
+    assert not queue_memory.in_blocks(1024, 64)
+    assert not queue_memory.in_blocks(16, 256)
+    assert queue_memory.in_blocks(64, 1536)
 
 
 def test_queue_holds_its_depth():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from golden import tables
-from golden.numbers import MANTISSA_BITS, Block, Fixed, round_half_even, saturate
+from golden.numbers import MANTISSA_BITS, Block, Fixed, limits, round_half_even, saturate
 from golden.stage import Attention as Stage
 from golden.stages.attention import LEAST, halved
 from hdl.attention_shape import Shape
@@ -26,8 +26,9 @@ def some_work(shape, slots, seed):
     rng, job = np.random.default_rng(seed), shape.job
     weights = rng.integers(0, tables.ONE + 1, (slots, job.n_head))
     weights[rng.integers(slots, size=job.n_head), range(job.n_head)] = tables.ONE  # the maximum
-    values = rng.integers(-(1 << 15), 1 << 15, (slots, job.n_head, job.d_head))
-    values[:, 0] = -(1 << 15)  # the largest sums
+    low, high = limits(job.value.width)
+    values = rng.integers(low, high + 1, (slots, job.n_head, job.d_head))
+    values[:, 0] = low  # the largest sums
     exponents = rng.integers(-20, -8, slots) if shape.dynamic else np.full(slots, -11)
     return weights, values, exponents
 
@@ -37,7 +38,7 @@ def expected(shape, weights, values, exponents):
     totals = weights.sum(axis=0)
     aligned = halved(weights, (exponents.max() - exponents)[:, None])
     sums = np.einsum("jh,jhd->hd", aligned, values)
-    shifts = np.array([int(t).bit_length() for t in totals])
+    shifts = np.array([int(t).bit_length() for t in totals]) - shape.job.spare_bits
     rounded = saturate(round_half_even(sums, shifts[:, None]), MANTISSA_BITS)
     return totals.reshape(shape.groups, shape.heads), rounded.reshape(shape.beats, shape.lanes)
 
@@ -95,7 +96,14 @@ def sums_of(shape, weights, values, exponents, idle=0.0, greed=0.0):
     return *seen, cycles
 
 
-SHAPES = [{}, {"form": BLOCK}, {"n_head": 2, "d_head": 16, "lanes": 4}, {"n_head": 2, "d_head": 8}]
+SHAPES = [
+    {},
+    {"form": BLOCK},
+    {"form": Block(8)},
+    {"form": Fixed(8, 3)},
+    {"n_head": 2, "d_head": 16, "lanes": 4},
+    {"n_head": 2, "d_head": 8},
+]
 SHAPES.append({"n_head": 2, "d_head": 16, "lanes": 4, "form": BLOCK})
 
 

@@ -4,10 +4,11 @@ import gguf
 import numpy as np
 import pytest
 
+from golden.chat_template import Message, conversation_ids
 from golden.errors import WeftError
 from golden.model import Checkpoint
 from golden.reference import forward, sequence_logits
-from golden.tokenizer import tokenizer_for
+from golden.tokenizer import prompt_ids, tokenizer_for
 from golden.zoo.gguf import file_name, load
 from golden.zoo.gguf_file import GgufFile
 from tests.gguf_files import GROUPED, TYPES, dequantised, pieces, refusal, write
@@ -114,6 +115,43 @@ def test_the_tokenizer_comes_along(tmp_path):
     for token in (-1, 37):
         with pytest.raises(WeftError, match=f"token {token} is not in the vocabulary; .* 0 to 36"):
             tokenizer.piece(token)
+
+
+def chatting(source, **more):
+    def change(fields, tensors):
+        fields["tokenizer.chat_template"] = source
+        fields.update({f"tokenizer.ggml.{name}": field for name, field in more.items()})
+
+    return change
+
+
+def test_the_chat_template_comes_along(tmp_path):
+    source = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"
+    change = chatting(("string", source), add_bos_token=("bool", False))
+    path = write(tmp_path / "x", random_llama(GROUPED), "F32", change)
+    tokenizer = tokenizer_for(load(path))
+    assert conversation_ids(tokenizer, [Message("user", "hello")]) == [
+        1, *tokenizer.encode("hello"), 0
+    ]  # fmt: skip
+    assert not tokenizer.opens
+    assert prompt_ids(tokenizer, "hello") == tokenizer.encode("hello")
+    assert prompt_ids(tokenizer, "") == [1]
+    plain = tokenizer_for(load(write(tmp_path / "y", random_llama(GROUPED), "F32")))
+    assert (plain.opens, plain.template) == (True, None)
+    assert prompt_ids(plain, "hello") == [1, *plain.encode("hello")]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (("string", "x" * 70_000), "its chat template has 70,000 characters; expected at most"),
+        (("uint32", 7), "field tokenizer.chat_template is '7'; expected a text"),
+    ],
+)
+def test_a_chat_template_that_is_none(tmp_path, field, said):
+    path = write(tmp_path / "x", random_llama(GROUPED), "F32", chatting(field))
+    with pytest.raises(WeftError, match=said):
+        load(path)
 
 
 def scored(fields, tensors):

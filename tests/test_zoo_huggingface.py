@@ -6,6 +6,7 @@ import pytest
 import safetensors.numpy
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from golden.chat_template import Message, conversation_ids
 from golden.errors import WeftError
 from golden.reference import forward, sequence_logits
 from golden.tokenizer import WordTokenizer, tokenizer_for
@@ -176,6 +177,35 @@ def test_the_tokenizer_comes_along(tmp_path):
          "tokenizer.json has token 11; expected"),
     ):  # fmt: skip
         (folder / "tokenizer.json").write_text(text)
+        with pytest.raises(WeftError, match=sentence):
+            load(folder)
+
+
+def test_the_chat_template_comes_along(tmp_path):
+    folder = write(tmp_path / "x")
+    library = Tokenizer(models.BPE({"a": 0, "b": 1, "c": 2}, []))
+    library.add_special_tokens(["<b>", "<e>"])
+    library.save(str(folder / "tokenizer.json"))
+    assert (tokenizer_for(load(folder)).opens, tokenizer_for(load(folder)).template) == (True, None)
+    source = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"
+    named = {"bos_token": {"content": "<b>"}, "eos_token": "<e>"}
+    several = [{"name": "tools", "template": "x"}, {"name": "default", "template": source}]
+    for options, ids in (
+        ({"chat_template": source, **named}, [3, 0, 4]),
+        ({"chat_template": several, **named}, [3, 0, 4]),
+        ({"chat_template": source}, [1, 0, 2]),  # those of config.json
+    ):
+        (folder / "tokenizer_config.json").write_text(json.dumps(options))
+        assert conversation_ids(tokenizer_for(load(folder)), [Message("user", "a")]) == ids
+    (folder / "tokenizer_config.json").write_text('{"add_bos_token": false}')
+    made = tokenizer_for(load(folder))
+    assert (made.opens, made.template) == (False, None)
+    for text, sentence in (
+        ('{"chat_template": 3}', "tokenizer_config.json: chat_template is '3'; expected text"),
+        ('{"chat_template": ' + json.dumps("x" * 70_000) + "}", "template has 70,000 characters"),
+        ("[", "tokenizer_config.json is no JSON text of an object"),
+    ):
+        (folder / "tokenizer_config.json").write_text(text)
         with pytest.raises(WeftError, match=sentence):
             load(folder)
 

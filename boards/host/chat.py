@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from boards.host.pace import Bound, Pace, rate
+from golden.chat_template import Message, conversation_ids, end_of_turn, template_of
 from golden.errors import WeftError
+from golden.generate import Request
 from golden.model import Checkpoint
 from golden.plan import Plan
 from golden.tokenizer import tokenizer_for
@@ -19,13 +21,24 @@ from sim.replies import Device, LinkError, NoReply, Token
 from sim.show import Voice
 from sim.workload import Sampling, make_requests
 
-HELP = """\
-Type how a text begins, and Enter; nothing begins one from scratch.
+COMMANDS = """\
   /temperature T   0 is greedy, else 1/64 to 8
   /seed S          begin again with this seed: the same seed gives the same texts
   /counters        what the device has counted since its reset
   /help            this
   /quit            leave, as does Ctrl-D; Ctrl-C ends an answer"""
+
+HELP = f"""\
+Type how a text begins, and Enter; nothing begins one from scratch.
+{COMMANDS}"""
+
+CONVERSATION_HELP = f"""\
+Say something, and Enter. Every time the device takes in the whole conversation again.
+  /new             forget the conversation, and begin another
+  /system TEXT     the same, with this instruction to the model; it may be empty
+  /plain TEXT      go on from a text, which is no part of the conversation
+{COMMANDS}"""
+"""The same for models with a chat template."""
 
 ASK = "> "
 
@@ -42,7 +55,7 @@ class Chat:
     ----------
     link: to the device.  checkpoint, plan: of the model that it must hold.
     sampling: temperature and seed.  names: texts for each beginning.  tokens: of a text at most.
-    simulated: the device is simulated, and its clock assumed.
+    simulated: the device is simulated, and its clock assumed.  bound: as boards.host.pace says.
     """
 
     link: Link
@@ -52,8 +65,22 @@ class Chat:
     names: int = 1
     tokens: int | None = None
     simulated: bool = False
+    bound: Bound | None = None
     _device: Device | None = None
+    _pace: Pace | None = None
     _sequence: int = 0
+
+    def __post_init__(self):
+        self._tokenizer = tokenizer = tokenizer_for(self.checkpoint)
+        self.template = template_of(tokenizer)
+        ends = [end_of_turn(tokenizer)] if self.template else []
+        self._ends = [end for end in (*ends, tokenizer.stop) if end is not None]
+        self._said: list[Message] = []
+
+    @property
+    def help(self) -> str:
+        """What one can type."""
+        return CONVERSATION_HELP if self.template else HELP
 
     def meet(self) -> Device:
         """Find out what the device is, and let it end what others left it to do.
@@ -78,6 +105,7 @@ class Chat:
             )
         self.link.abort()
         self._device = device
+        self._pace = self._pace or Pace(self.link, device.clock_hz, self.bound)
         return device
 
     def converse(self, lines: Iterable[str], patient: bool) -> None:
@@ -101,49 +129,85 @@ class Chat:
         if command == "/quit":
             raise Left
         elif command == "/help":
-            print(HELP, file=sys.stderr)
+            print(self.help, file=sys.stderr)
         elif command == "/counters":
             self._show_counters()
         elif command in ("/seed", "/temperature"):
             self._set(command[1:], value.strip())
+        elif self.template and command in ("/new", "/system"):
+            self._said = [Message("system", value.strip())] if command == "/system" else []
+        elif self.template and command == "/plain":
+            self.answer(value.strip(), plain=True)
         elif command.startswith("/"):
             raise WeftError(f"there is no command {command}; /help lists those that there are")
-        else:
-            self.answer(line)
+        elif line or not self.template:
+            self.answer(line, plain=not self.template)
 
-    def answer(self, beginning: str) -> None:
-        """Texts that go on from a beginning, token by token; then what they cost.
+    def answer(self, line: str, plain: bool) -> None:
+        """What the model makes of a line, token by token; then what that cost.
 
-        Ctrl-C and a broken link end the sequence on the device as well.
+        ``plain``: the line is how a text begins; else something that is said to the model.  Ctrl-C
+        and a broken link end the sequence on the device as well, and what was said is forgotten.
         """
-        requests = make_requests(self.checkpoint, self.sampling, self.names, beginning, self.tokens)
-        shift = self._sequence
-        requests = [replace(each, sequence=each.sequence + shift) for each in requests]
+        said = [] if plain else [*self._said, Message("user", line)]
+        requests = self._requests(line, said)
         self._sequence += len(requests)
         if self._device is None:
             self.meet()
-        voice = Voice(tokenizer_for(self.checkpoint), requests, streams=1)
-        spoken: list[Token] = []
-        began = self._moment() if self.simulated else ()
+        if said:
+            self._check_room(len(requests[0].prompt), again=len(said) > 2)
+        spoken: list[list[Token]] = []
         try:
-            for request in requests:
-                for token in self.link.generate(request):
-                    spoken.append(token)
-                    voice.say({"sequence": request.sequence, **vars(token)})
+            with Voice(self._tokenizer, requests, streams=1, echo=plain) as voice:
+                spoken += (list(self._follow(request, voice)) for request in requests)
         except (KeyboardInterrupt, LinkError) as error:
-            print(flush=True)
             self._device = None  # unless the link is in step again, meet() will see to it
             if isinstance(error, KeyboardInterrupt):
                 self.meet()
             raise
-        self._show_cost(spoken)
+        if said:
+            words = [token.token for token in spoken[-1] if token.token not in self._ends]
+            self._said = [*said, Message("assistant", self._tokenizer.decode(words))]
+        self._show_cost([token for tokens in spoken for token in tokens])
         if self.simulated:
-            cycles, seconds = (now - then for now, then in zip(self._moment(), began, strict=True))
-            _note(f"simulated at {cycles / seconds:,.0f} cycles a second")
+            _note(self._pace.spent(spoken[-1]))
 
-    def _moment(self) -> tuple[int, float]:
-        """The time in the device's cycles, and in seconds."""
-        return self.link.counters()["cycles"], time.monotonic()
+    def _requests(self, line: str, said: list[Message]) -> list[Request]:
+        """Requests that go on from a line, or from what was said."""
+        begins = "" if said else line
+        requests = make_requests(self.checkpoint, self.sampling, self.names, begins, self.tokens)
+        requests = [replace(r, sequence=r.sequence + self._sequence) for r in requests]
+        if not said:
+            return requests
+        ids = tuple(conversation_ids(self._tokenizer, said))
+        return [replace(r, prompt=ids, stop=next(iter(self._ends), None)) for r in requests]
+
+    def _check_room(self, tokens: int, again: bool) -> None:
+        """Tell how long a conversation is, and whether the device has room for it."""
+        most, n_ctx = self._device.max_prompt, self._device.n_ctx
+        room = min(most, n_ctx or most)
+        if tokens > room:
+            raise WeftError(
+                f"the conversation has {counted(tokens, 'token')} and the device has room for "
+                f"{room:,}: begin another with /new, or say less"
+            )
+        _note(f"{counted(tokens, 'token')} to take in{', the whole conversation again' * again}")
+
+    def _follow(self, request: Request, voice: Voice) -> Iterator[Token]:
+        """The tokens of a request, shown as they come."""
+        pace, apart = self._pace, bool(self.template or self.bound)
+        if self.simulated or apart:
+            pace.begin(len(request.prompt))
+        tokens = self.link.generate(request, pace.waiting if self.simulated else None)
+        for k, token in enumerate(tokens):
+            if k == 0 and apart:
+                pace.hush()
+                _note(pace.spoke(token))
+            voice.say({"sequence": request.sequence, **vars(token)})
+            yield token
+            if token.token in self._ends and not token.last:
+                self.link.abort()  # the device knows another end
+                return
 
     def _show_cost(self, spoken: list[Token]) -> None:
         cycles = [token.cycles for token in spoken]
@@ -151,7 +215,7 @@ class Chat:
         source = "assumed" if self.simulated else "board"
         _note(
             f"{counted(len(cycles), 'token')}; {mean:.1f} cycles a token ({min(cycles)} to "
-            f"{max(cycles)}), {clock / mean:,.0f} tokens/s at {clock / 1e6:g} MHz ({source})"
+            f"{max(cycles)}), {rate(clock, mean)} at {clock / 1e6:g} MHz ({source})"
         )
 
     def _show_counters(self) -> None:
@@ -167,6 +231,8 @@ class Chat:
             raise WeftError(f"/{name} takes {what}, not {value!r}") from None
         self.sampling = replace(self.sampling, **{name: number})
         self._sequence = 0
+        if name == "seed":
+            self._said = [each for each in self._said if each.role == "system"]
 
 
 def _note(text: str) -> None:

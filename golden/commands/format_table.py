@@ -18,28 +18,34 @@ from golden.quantize import WEIGHT_BITS, quantize
 from golden.scaled import is_llama
 from golden.words import counted
 
-HEAD = "float32, head in 8-bit rows"
+HEAD = "float32, 8-bit head"
 """What tables call the float model with only its embedding and head rounded."""
 
 
 def write(report: dict, checkpoint: Checkpoint, texts: Texts, output: Path) -> None:
     """Measure every format, write ``output`` and the table beside it, and show it."""
     usual, results = _measure(checkpoint, texts)
-    own = results[1]
-    report |= usual | own.total.to_dict() | {"formats": [each.to_dict() for each in results]}
+    report |= usual | results[1].total.to_dict()
+    report["formats"] = [result.to_dict() for result in results]
     write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
     write_whole(output.with_suffix(".md"), (markdown(results) + "\n").encode())
-    table = Table(title=f"{report['model']}: formats beside float32", title_justify="left")
-    # A terminal has room for a format a column rather than for a measure a column.
-    for n, cells in enumerate([_headings(results), *map(_cells, results)]):
+    _show(results, report, output)
+
+
+def _show(results: Sequence[Result], report: dict, output: Path) -> None:
+    """The table in the terminal: a format a column, for which there is more room."""
+    title = f"{report['model']}: formats beside float32"
+    table = Table(title=title, title_justify="left", padding=(0, 0))
+    columns = [_headings(results), *map(_cells, results)]
+    for n, cells in enumerate(columns):
         table.add_column("\n".join(cells[:2]), justify="right" if n else "left")
-    for row in list(zip(_headings(results), *map(_cells, results), strict=True))[2:]:
+    for row in zip(*(cells[2:] for cells in columns), strict=True):
         table.add_row(*row)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(
-        f"{counted(own.total.tokens, 'token')} {report['texts']}; change of perplexity and "
-        f"divergence (nats a token) from float32; {output}",
+        f"{counted(results[1].total.tokens, 'token')} {report['texts']}; change of perplexity, and "
+        f"divergence in nats a token, from float32; {output}",
         markup=False,
     )
 
@@ -67,7 +73,7 @@ def _measure(checkpoint: Checkpoint, texts: Texts) -> tuple[dict, list[Result]]:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The table for a document."""
+    """The table for a document: a format a row."""
     headings = _headings(results)
     rules = ["---", *["--:"] * (len(headings) - 1)]
     rows = [headings, rules, *map(_cells, results)]
@@ -76,14 +82,15 @@ def markdown(results: Sequence[Result]) -> str:
 
 def _headings(results: Sequence[Result]) -> list[str]:
     texts = [f"perplexity, {Path(name).stem}" for name in results[0].texts]
-    sizes = ["weights, bytes", f"keys and values at {results[0].position:,}, bytes"]
-    return ["weights", "cache, bits", *sizes, *texts, "change", "KL", "top-1", "overflows"]
+    sizes = ["weights, MB a token", f"cache, MB at {results[0].position:,}"]
+    measures = ["perplexity, change", "divergence", "same top token", "overflows"]
+    return ["weights", "cache", *sizes, *texts, *measures]
 
 
 def _cells(result: Result) -> list[str]:
     texts = [f"{accuracy.perplexity[1]:.3f}" for accuracy in result.texts.values()]
-    sizes = [f"{size:,.0f}" for size in (result.weight_bytes, result.cache_bytes)]
+    sizes = [f"{size / 1e6:,.3f}" for size in (result.weight_bytes, result.cache_bytes)]
     total = result.total
     measures = [f"{result.perplexity_change:+.2%}", f"{total.kl:.5f}", f"{total.top1:.2%}"]
-    format_ = [result.weights, str(result.cache_bits)]
-    return [*format_, *sizes, *texts, *measures, str(len(total.saturated))]
+    overflows = ", ".join(total.saturated) or "none"
+    return [result.weights, f"{result.cache_bits} bits", *sizes, *texts, *measures, overflows]

@@ -100,14 +100,14 @@ def reciprocal(total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tables.reciprocal().lookup((total << 15 >> top) & 0x7FFF), top
 
 
-def normalised(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """``sums / totals`` of [..., heads, d_head] and [..., heads], in 2**-14 of the values' unit.
+def normalised(sums: np.ndarray, totals: np.ndarray, spare: int) -> np.ndarray:
+    """``sums / totals`` of [..., heads, d_head] and [..., heads], in 2**-(14 + spare) of a unit.
 
-    Each sum is first rounded to 16 bits (it cannot exceed the largest value), then multiplied by
-    the reciprocal of its total.
+    Each sum is first rounded to 16 bits (it cannot exceed the largest value, which has ``spare``
+    fewer), then multiplied by the reciprocal of its total.
     """
     r, top = (x[..., None] for x in reciprocal(totals))
-    return saturate(round_half_even(sums, top + 1), MANTISSA_BITS) * r
+    return saturate(round_half_even(sums, top + 1 - spare), MANTISSA_BITS) * r
 
 
 def score(stage: Attention, dots: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -137,9 +137,9 @@ def execute(stage: Attention, context: Context, q: Vector, k: Vector, v: Vector)
     aligned = halved(weights, (exponent - cache.value_exponents[seen])[:, None])
     groups = aligned.reshape(len(aligned), stage.kv_heads, -1)
     sums = np.einsum("jhg,jhd->hgd", groups, cache.values[seen]).reshape(stage.n_head, -1)
-    wide = normalised(sums, weights.sum(axis=0)).reshape(-1)
+    wide = normalised(sums, weights.sum(axis=0), stage.spare_bits).reshape(-1)
     context.tap(f"{stage.name}.scores", Vector(scores, -tables.SCORE_FRACTION))
     context.tap(f"{stage.name}.weights", Vector(weights, -tables.UNIT))
     if held:
         context.saturates(stage)
-    return context.requantise(stage, wide, exponent - (tables.UNIT - 1))
+    return context.requantise(stage, wide, exponent - (tables.UNIT - 1) - stage.spare_bits)

@@ -47,8 +47,8 @@ def execute(stage: Attention, context: Run, q: Vector, k: Vector, v: Vector) -> 
     top = np.where(seen[..., 0], own, np.iinfo(np.int64).min).max(axis=0)
     aligned = halved(weights, np.maximum(top - own, 0)[..., None])
     sums = _weighted(stage, aligned, known.values)
-    wide = normalised(sums, weights.sum(axis=0)).reshape(len(sums), -1)
-    return context.requantise(stage, wide, top[:, None] - (tables.UNIT - 1))
+    wide = normalised(sums, weights.sum(axis=0), stage.spare_bits).reshape(len(sums), -1)
+    return context.requantise(stage, wide, top[:, None] - (tables.UNIT - 1) - stage.spare_bits)
 
 
 def _exponents(x: Vector) -> np.ndarray:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from golden.bpe import PIECES, BytePairTokenizer, by_score, byte_level
+from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
 
 KEY = "tokenizer.ggml."
+TEMPLATE = "tokenizer.chat_template"
 NORMAL, CONTROL, USER = 1, 3, 4
 """Types of tokens: what merging may make; what is looked for in a text before anything else."""
 
@@ -38,13 +40,28 @@ def tokenizer(metadata: dict) -> BytePairTokenizer:
     types = _numbers(metadata, "token_type", len(pieces))
     special = [piece for piece, kind in zip(pieces, types, strict=True) if kind in (CONTROL, USER)]
     start, stop = (_token(metadata, name, len(pieces)) for name in ("bos", "eos"))
+    template = _template(metadata, pieces, start, stop)
     start = 0 if start is None else start
     if kind == "gpt2":
-        return byte_level(pieces, _merges(metadata), special, split, start, stop)
-    scores = _numbers(metadata, "scores", len(pieces))
-    normal = [token for token, kind in enumerate(types) if kind == NORMAL]
-    prefix = bool(metadata.get(f"{KEY}add_space_prefix", True))
-    return by_score(pieces, scores, normal, special, SPACE, prefix, start, stop)
+        made = byte_level(pieces, _merges(metadata), special, split, start, stop)
+    else:
+        scores = _numbers(metadata, "scores", len(pieces))
+        normal = [token for token, kind in enumerate(types) if kind == NORMAL]
+        prefix = bool(metadata.get(f"{KEY}add_space_prefix", True))
+        made = by_score(pieces, scores, normal, special, SPACE, prefix, start, stop)
+    made.opens, made.template = bool(metadata.get(f"{KEY}add_bos_token", True)), template
+    return made
+
+
+def _template(metadata: dict, pieces: list[str], start, stop) -> ChatTemplate | None:
+    """The chat template, if the file has one."""
+    source = metadata.get(TEMPLATE)
+    if source is None:
+        return None
+    if not isinstance(source, str):
+        raise WeftError(f"field {TEMPLATE} is {str(source)[:80]!r}; expected a text")
+    named = {"bos_token": start, "eos_token": stop}
+    return ChatTemplate(source, {k: pieces[v] for k, v in named.items() if v is not None})
 
 
 def _merges(metadata: dict) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +16,19 @@ import safetensors
 from tokenizers import Tokenizer
 
 from golden.bpe import BytePairTokenizer
+from golden.chat_template import ChatTemplate
 from golden.config import LINEARS, ModelConfig
 from golden.errors import WeftError
 from golden.model import Checkpoint, check_names
 from golden.tokenizer import numbered
 from golden.zoo.floats import DTYPES, float32, frozen
 
-CONFIG, WEIGHTS, INDEX, TOKENIZER = (
+CONFIG, WEIGHTS, INDEX, TOKENIZER, TOKENIZER_CONFIG = (
     "config.json",
     "model.safetensors",
     "model.safetensors.index.json",
     "tokenizer.json",
+    "tokenizer_config.json",
 )
 MOST_TEXT = 1 << 26
 """Bytes that a JSON file may have."""
@@ -254,7 +256,32 @@ def read_tokenizer(path: Path, options: dict, n_vocab: int):
         raise WeftError(f"{path.name} has token {max(pieces):,}; expected {n_vocab - 1:,} at most")
     start, stop = (_token(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
     vocabulary = tuple(pieces.get(token, f"<unused {token}>") for token in range(n_vocab))
-    return vocabulary, BytePairTokenizer(library, start or 0, stop, unused=n_vocab)
+    made = BytePairTokenizer(library, start or 0, stop, unused=n_vocab)
+    beside = path.with_name(TOKENIZER_CONFIG)
+    if beside.is_file():
+        _apply(made, read_json(beside), {"bos_token": start, "eos_token": stop}, vocabulary)
+    return vocabulary, made
+
+
+def _apply(made: BytePairTokenizer, options: dict, named: dict, vocabulary: Sequence[str]) -> None:
+    """What ``tokenizer_config.json`` says: how prompts begin, and how conversations are written."""
+    if options.get("add_bos_token") is False:
+        made.opens = False
+    source = options.get("chat_template")
+    if isinstance(source, list):  # several, by name
+        entries = [each for each in source if isinstance(each, dict)]
+        source = {each.get("name"): each.get("template") for each in entries}.get("default")
+    if source is None:
+        return
+    if not isinstance(source, str):
+        raise WeftError(f"{TOKENIZER_CONFIG}: chat_template is {str(source)[:80]!r}; expected text")
+    tokens = {}
+    for name, token in named.items():
+        said = options.get(name)
+        said = said.get("content") if isinstance(said, dict) else said
+        if isinstance(said, str) or token is not None:
+            tokens[name] = said if isinstance(said, str) else vocabulary[token]
+    made.template = ChatTemplate(source, tokens)
 
 
 def _token(options: dict, key: str, n_vocab: int) -> int | None:

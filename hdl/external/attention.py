@@ -157,7 +157,7 @@ class Attention(wiring.Component):
         m.submodules.dots = dots = CreditQueue(adders.sums.shape(), KEYS_AHEAD)
         m.submodules.exponents = exponents = Queue(signed(SCALE_BITS), KEYS_AHEAD)
         dot = passes.dot
-        last = getattr(dot, "is").part == shape.parts - 1
+        last = dot.place.part == shape.parts - 1
         wait = mac.LATENCY + adder.latency(shape.elements, several)
         m.d.comb += [
             self._query.head.eq(passes.head),
@@ -168,7 +168,7 @@ class Attention(wiring.Component):
             exponents.i.valid.eq(passes.header.valid),
             exponents.i.p.eq(passes.header.key + self._query.exponent),
             adders.valid.eq(delay(m, dot.valid, mac.LATENCY, "dot")),
-            adders.first.eq(delay(m, getattr(dot, "is").part == 0, mac.LATENCY, "dot_first")),
+            adders.first.eq(delay(m, dot.place.part == 0, mac.LATENCY, "dot_first")),
             dots.i.valid.eq(delay(m, dot.valid & last, wait, "dot_done")),
             dots.i.p.eq(adders.sums),
         ]
@@ -209,7 +209,7 @@ class Attention(wiring.Component):
         sums, part = self._sum, self._passes.sum
         m.d.comb += [
             sums.valid.eq(delay(m, part.valid, mac.LATENCY, "sum")),
-            sums.part.eq(delay(m, getattr(part, "is"), mac.LATENCY, "sum_part")),
+            sums.part.eq(delay(m, part.place, mac.LATENCY, "sum_part")),
             sums.read.eq(self._normalise.part),
             self._normalise.sums.eq(sums.sums),
         ]
@@ -222,14 +222,14 @@ class Attention(wiring.Component):
         vector = shape.job.n_head * shape.head_beats
         depth = vector + ROUNDED + mac.LATENCY + requantise.latency(shape.job.format) + 2
         m.submodules.answer = answer = Requantise(
-            shape.lanes, WIDE, shape.job.format, self._tags, depth
+            shape.lanes, WIDE, shape.job.format, self._tags, depth, least=vector
         )
         left = Signal(range(vector), init=vector - 1)
         m.d.comb += [
             divided.free.eq(answer.free),
             answer.reserve.eq(divided.reserve),
             answer.i.valid.eq(divided.valid),
-            answer.i.p.scale.eq(self._top - (tables.UNIT - 1)),
+            answer.i.p.scale.eq(self._top - (tables.UNIT - 1) - shape.job.spare_bits),
             answer.i.p.tag.eq(self._query.tag),
             answer.i.p.first.eq(left == vector - 1),
             answer.i.p.last.eq(left == 0),

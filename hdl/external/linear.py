@@ -11,23 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.blocks import GROUP
-from golden.numbers import EXPONENT_BITS, MANTISSA_BITS, Block, Fixed
+from golden.numbers import MANTISSA_BITS, Block, Fixed
 from golden.stage import SCALE_FRACTION, SCALED_BITS, format_signature
 from golden.stage import Linear as Stage
 from hdl import adder, mac, requantise
 from hdl.adder import Adders
 from hdl.external import scale
+from hdl.external.kept_vector import X_BITS, KeptVector
 from hdl.external.matrix import Geometry, Walk, lane_codes, of_job
 from hdl.external.scale import Scale
 from hdl.fabric import copy_payload
 from hdl.memory import Memories
 from hdl.requantise import Requantise
-from hdl.stream import Tags, beat, beats, delay
+from hdl.stream import Tags, beat, delay
 from hdl.units.unit import (
     SHIFT,
     Work,
@@ -40,8 +40,6 @@ from hdl.units.unit import (
 )
 
 CODE_BITS = 4
-X_BITS = MANTISSA_BITS + (GROUP - 1).bit_length()
-"""Width of the sum of a group's elements."""
 
 
 def lanes(port: int) -> int:
@@ -64,8 +62,11 @@ def image(name: str, jobs: Sequence[Sequence[Stage]]) -> dict[str, list[int]]:
 class Linear(wiring.Component):
     """One vector after the other against the matrices that ``weights`` brings.
 
-    A vector is taken whole, then its matrix goes by: a beat a cycle, if there is room for the
-    answers.  Rows are answered one by one, in a stream of its own for every job.
+    A vector is taken whole; kept_vector.latency cycles later its matrix goes by, a beat a cycle if
+    there is room for the answers.  Back-pressure: holds ``weights`` before a row opens.  Rows are
+    answered one by one, in a stream of its own for every job; of every job one vector may be
+    inside, as it is with one sequence.
+    Tested: all ports, rows of 1 to 64 weights, in groups and not, answers that wait.
 
     Parameters
     ----------
@@ -121,71 +122,17 @@ class Linear(wiring.Component):
         self._answer(m, issued, self._sum(m, issued))
         return m
 
-    # The vector ------------------------------------------------------------------------------
-
     def _vector(self, m: Module, walk: Walk) -> None:
-        """Take a vector while no matrix is at work; the next begins when its sums are formed."""
-        i = self.i
-        depth = max(beats(job.input_size, self._lanes) for job in self._jobs)
-        m.submodules.vector = kept = memory.Memory(
-            shape=self._lanes * MANTISSA_BITS, depth=depth, init=[]
-        )
-        place = Signal(range(depth))
-        write, self._read = kept.write_port(), kept.read_port()
-        self._about = about = Signal(
-            data.StructLayout({"tag": self._tags.layout(), "exponent": signed(EXPONENT_BITS)})
-        )
-        whole = Signal()  # the vector is in, its last sum perhaps not yet
-        go = delay(m, moved(i, "last"), adder.latency(self._lanes, self._lanes < GROUP), "go")
-        m.d.sync += whole.eq(moved(i, "last") | (whole & ~go))
+        """A vector comes while no matrix is at work; when it is in, its matrix begins."""
+        m.submodules.kept = self._kept = kept = KeptVector(self._jobs, self._lanes, self._tags)
+        wiring.connect(m, wiring.flipped(self.i), kept.i)
+        self._about = about = kept.about
         m.d.comb += [
-            i.ready.eq(~walk.busy & ~whole),
-            write.addr.eq(place),
-            write.data.eq(i.p.data),
-            write.en.eq(i.valid & i.ready),
-            walk.go.eq(go),
+            kept.open.eq(~walk.busy),
+            walk.go.eq(kept.full),
             walk.job.eq(about.tag.job),
             self._parameters.addr.eq(row_address(about.tag, *self._places)),
         ]
-        with m.If(i.valid & i.ready):
-            m.d.sync += [place.eq(place + 1), about.tag.eq(i.p.tag)]
-            m.d.sync += about.exponent.eq(i.p.exponent)
-            with m.If(i.p.last):
-                m.d.sync += place.eq(0)
-        self._group_sums(m, depth)
-
-    def _group_sums(self, m: Module, depth: int) -> None:
-        """The sum of every group's elements, as the vector comes in: beats of a group are added."""
-        i, ratio = self.i, max(1, GROUP // self._lanes)
-        m.submodules.group_adders = adders = Adders(
-            1, self._lanes, MANTISSA_BITS, X_BITS, accumulate=ratio > 1
-        )
-        m.submodules.group_sums = kept = memory.Memory(
-            shape=signed(X_BITS), depth=max(depth // ratio, 1), init=[]
-        )
-        wait = adder.latency(self._lanes, ratio > 1)
-        count = Signal(range(depth + 1))
-        write, self._sums = kept.write_port(), kept.read_port()
-        came = i.valid & i.ready
-        closes = Signal()
-        place = Signal(range(max(depth // ratio, 2)))
-        bits = ratio.bit_length() - 1
-        m.d.comb += [
-            adders.products.eq(i.p.data),
-            adders.valid.eq(came),
-            adders.first.eq((count[:bits] == 0) if bits else 1),
-            closes.eq(came & ((count[:bits] == ratio - 1) if bits else 1)),
-            place.eq(count >> bits),
-            write.en.eq(delay(m, closes, wait, "group_closes")),
-            write.addr.eq(delay(m, place, wait, "group_place")),
-            write.data.eq(adders.sums[0]),
-        ]
-        with m.If(came):
-            m.d.sync += count.eq(count + 1)
-            with m.If(i.p.last):
-                m.d.sync += count.eq(0)
-
-    # Products and sums -----------------------------------------------------------------------
 
     def _issue(self, m: Module, codes) -> Signal:
         """Cycles 0 and 1: a beat of codes is taken, and meets its word; high in cycle 1."""
@@ -193,8 +140,8 @@ class Linear(wiring.Component):
         self._free, issued, grouped = Signal(), Signal(), Signal()
         m.d.comb += [
             codes.ready.eq(self._free | ~codes.p.opens),
-            self._read.addr.eq(codes.p.word),
-            self._sums.addr.eq(codes.p.group),
+            self._kept.word.eq(codes.p.word),
+            self._kept.group.eq(codes.p.group),
             self.mul.valid.eq(1),
         ]
         m.d.sync += [
@@ -203,8 +150,7 @@ class Linear(wiring.Component):
             grouped.eq(of_job([g.grouped for g in self._geometry], self._about.tag.job)),
         ]
         for k, factor in enumerate(lane_codes(m, held, grouped, self._lanes)):
-            element = self._read.data[k * MANTISSA_BITS : (k + 1) * MANTISSA_BITS]
-            m.d.comb += [self.mul.a[k].eq(element.as_signed()), self.mul.b[k].eq(factor)]
+            m.d.comb += [self.mul.a[k].eq(self._kept.elements[k]), self.mul.b[k].eq(factor)]
         return issued
 
     def _sum(self, m: Module, issued: Signal) -> Scale:
@@ -224,14 +170,12 @@ class Linear(wiring.Component):
             scaled.opens.eq(delay(m, held.group == 0, wait, "opens")),
             scaled.closes.eq(delay(m, held.closes, wait, "closes")),
             scaled.total.eq(adders.sums[0]),
-            scaled.x.eq(delay(m, self._sums.data, wait, "x")),
+            scaled.x.eq(delay(m, self._kept.sum, wait, "x")),
             scaled.scale.eq(delay(m, held.scale, wait, "scale")),
         ]
         for k in range(self._lanes):
             m.d.comb += adders.products[k].eq(self.mul.p[k])
         return scaled
-
-    # Answers ---------------------------------------------------------------------------------
 
     def _formats(self) -> dict[str, list[int]]:
         """The jobs of every kind of answer."""
@@ -244,13 +188,13 @@ class Linear(wiring.Component):
         """Rows to the Requantise of their job's format, and on to the job's stream."""
         opens, job = issued & self._held.opens, self._about.tag.job
         about = delay(m, self._row_about(m, opens), self._late, "row")
-        free, over, left = 0, 0, 0
+        free, over, gone = 0, 0, []
         for name, jobs in self._formats().items():
             form = self._jobs[jobs[0]].format
             away = self._late + 3 + requantise.latency(form)
-            most = max(self._jobs[j].output_size for j in jobs)
-            depth = away + (most if isinstance(form, Block) else 0)
-            answer = Requantise(1, SCALED_BITS, form, self._tags, depth, left=True)
+            sizes = [self._jobs[j].output_size for j in jobs]
+            depth = away + (max(sizes) if isinstance(form, Block) else 0)
+            answer = Requantise(1, SCALED_BITS, form, self._tags, depth, True, min(sizes))
             m.submodules[f"requantise_{name}"] = answer
             mine, here = Signal(name=f"{name}_mine"), Signal(name=f"{name}_here")
             m.d.comb += [
@@ -262,10 +206,18 @@ class Linear(wiring.Component):
                 answer.i.p.data[0].eq(scaled.row),
             ]
             free, over = free | (mine & answer.free), over | answer.saturated
-            left = left | self._route(m, answer.o, jobs)
+            gone.append(self._route(m, answer.o, jobs))
         m.d.comb += [self._free.eq(free), self.saturated.eq(over)]
-        m.submodules.work = work = Work(self._tags.job, len(self._jobs) + 2)
-        work.connect(m, moved(self.i, "first"), left, self.i.p.tag.job)
+        self._account(m, gone)
+
+    def _account(self, m: Module, gone: list[Value]) -> None:
+        """Vectors of several formats may leave in one cycle; they are counted one by one."""
+        depth = len(self._jobs) + 2
+        m.submodules.work = work = Work(self._tags.job, depth)
+        left, owed = Signal(range(depth + 1)), Signal(range(depth + 1))
+        m.d.comb += left.eq(sum(gone, owed))
+        m.d.sync += owed.eq(Mux(left == 0, 0, left - 1))
+        work.connect(m, moved(self.i, "first"), left != 0, self.i.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
 
     def _row_about(self, m: Module, opens: Signal) -> data.View:

@@ -124,7 +124,8 @@ class Normalise(wiring.Component):
         """Choose, shift, round, multiply."""
         shape = self._shape
         m.d.comb += self.mul.valid.eq(1)
-        head = self._head
+        head, down = self._head, Signal(len(place) + 1)
+        m.d.comb += down.eq(place + (1 - shape.job.spare_bits))
         for k in range(shape.lanes):
             at = [
                 self.sums[g * shape.elements + c * shape.lanes + k]
@@ -133,7 +134,7 @@ class Normalise(wiring.Component):
             ]
             chosen = Signal(signed(shape.sum_bits), name=f"chosen{k}")
             m.d.sync += chosen.eq(Array(at)[head * (shape.elements // shape.lanes) + chunk])
-            moved, lost = numbers.shift_right(m, chosen, place + 1, f"sum{k}")
+            moved, lost = numbers.shift_right(m, chosen, down, f"sum{k}")
             moved_r = Signal(signed(len(moved)), name=f"moved{k}")
             lost_r = Signal(name=f"lost{k}")
             rounded = Signal(signed(MANTISSA_BITS), name=f"rounded{k}")

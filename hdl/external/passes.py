@@ -44,7 +44,7 @@ class Passes(wiring.Component):
 
     def __init__(self, shape: Shape):
         self._shape = shape
-        part = data.StructLayout({"valid": 1, "is": part_layout(shape)})
+        part = data.StructLayout({"valid": 1, "place": part_layout(shape)})
         exponent = signed(EXPONENT_BITS)
         super().__init__(
             {
@@ -115,9 +115,9 @@ class Passes(wiring.Component):
             flags = getattr(self, name)
             m.d.sync += [
                 flags.valid.eq(take & (value_pass == of_value)),
-                getattr(flags, "is").part.eq(self.part),
-                getattr(flags, "is").first.eq(self.slot == 0),
-                getattr(flags, "is").last.eq(last_slot),
+                flags.place.part.eq(self.part),
+                flags.place.first.eq(self.slot == 0),
+                flags.place.last.eq(last_slot),
             ]
         m.d.comb += self.mul.valid.eq(1)
         for g in range(shape.heads):

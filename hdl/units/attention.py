@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from golden.numbers import MANTISSA_BITS, MAX_RIGHT, Block, Fixed
 from golden.stage import Attention as Stage
 from hdl import attention_scores, normalise, requantise, softmax, weighted_sum
-from hdl.attention_image import WEIGHT_UNIT, check, image, row_layout
+from hdl.attention_image import check, image, row_layout, weight_unit
 from hdl.attention_scores import Scores
 from hdl.attention_shape import Shape
 from hdl.kv_cache import Ring
@@ -230,7 +230,7 @@ class Attention(wiring.Component):
         if isinstance(job.value, Fixed):
             return loaded
         if isinstance(job.format, Block):
-            return top - WEIGHT_UNIT
+            return top - weight_unit(job)
         shift = loaded - top
         return Mux(shift > MAX_RIGHT, MAX_RIGHT, shift)
 

@@ -112,7 +112,8 @@ class Gate(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = beats(self._stage.size, self._lanes) + ROOM - 1  # a vector, and the next beats
+        count = beats(self._stage.size, self._lanes)
+        depth = count + ROOM - 1  # a vector, and the next beats
         factors = data.ArrayLayout(signed(MANTISSA_BITS), self._lanes)
         m.submodules.gates = gates = Queue(factors, ROOM)
         m.submodules.sigmoids = sigmoids = Queue(factors, ROOM)
@@ -121,7 +122,7 @@ class Gate(wiring.Component):
             wide_beat(self._lanes, MANTISSA_BITS, self._tags), ROOM
         )
         m.submodules.answer = answer = Requantise(
-            self._lanes, WIDE, self._stage.format, self._tags, depth
+            self._lanes, WIDE, self._stage.format, self._tags, depth, least=count
         )
         m.submodules.work = work = Work(self._tags.job, ROOM + depth + 1)
 

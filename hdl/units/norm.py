@@ -238,8 +238,9 @@ class Norm(wiring.Component):
         self, m: Module, scaled: Value, kept, products: list[Value], scale: Value, depth: int
     ) -> Value:
         """From scaled beats to ``o``; returns whether there is room for one more."""
-        late = self._late
-        answer = Requantise(self._lanes, self._wide, self._stage.format, self._tags, depth)
+        late, count = self._late, beats(self._stage.size, self._lanes)
+        form = self._stage.format
+        answer = Requantise(self._lanes, self._wide, form, self._tags, depth, least=count)
         m.submodules.answer = answer
         m.d.comb += [
             answer.reserve.eq(scaled),

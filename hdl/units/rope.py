@@ -95,7 +95,7 @@ class Rope(wiring.Component):
         m.submodules.entry = entry = Queue(self.i.p.shape(), 2)
         m.submodules.rotation = self._rotation
         m.submodules.requantise = answer = Requantise(
-            self._lanes, WIDE, self._stage.format, self._tags, depth
+            self._lanes, WIDE, self._stage.format, self._tags, depth, least=self._count
         )
         m.submodules.work = work = Work(self._tags.job, depth)
         wiring.connect(m, wiring.flipped(self.i), entry.i)

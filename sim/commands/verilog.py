@@ -126,12 +126,12 @@ def _tokens(design: Design) -> str:
     """What a host must know of the vocabulary."""
     checkpoint = design.checkpoint
     tokenizer = tokenizer_for(checkpoint)
-    said = f"Prompts begin with token {tokenizer.start}."
+    said = f"Prompts begin with token {tokenizer.start}." if tokenizer.opens else ""
     if tokenizer.stop is not None:
         said += f" Token {tokenizer.stop} ends a text."
     if checkpoint.vocabulary and all(len(piece) == 1 for piece in checkpoint.vocabulary[:-1]):
         said += f" From token 0 on: `{''.join(checkpoint.vocabulary[:-1])}`."
-    return f"\n{said}\n"
+    return f"\n{said.strip()}\n"
 
 
 def _header(design: Design, name: str, files: dict[str, bytes]) -> str:

@@ -1,7 +1,7 @@
 // Runs a Verilated chip behind its UART, bit by bit; bytes come from and go to standard input, which
 // is a terminal's other end.
 //
-//   sim <cycles of a bit>
+//   sim <cycles of a bit> [memory=<model> load=<byte>:<file> ...]
 //
 // It ends when nobody holds the terminal any more. While the chip has nothing to do, its time stands
 // still until a byte comes.
@@ -15,6 +15,10 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+
+#ifdef WEFT_MEMORY
+#include "serve.h"
+#endif
 
 namespace {
 
@@ -103,11 +107,23 @@ int main(int argc, char** argv) {
     if (bit < 2 || fcntl(LINE, F_SETFL, O_NONBLOCK) != 0) return 2;
     VerilatedContext context;
     Vtop top{&context};
+#ifdef WEFT_MEMORY
+    const std::unique_ptr<weft::Memory> memory = weft::memory_of(argc, argv, sizeof top.mem_rdata);
+    const auto at_rest = [&] { return !top.busy && memory->idle(); };
+#else
+    const auto at_rest = [&] { return !top.busy; };
+#endif
     const auto clock = [&] {  // a cycle begins with the rising edge
         top.clk = 1;
         top.eval();
+#ifdef WEFT_MEMORY
+        weft::serve(top, *memory);
+#endif
         top.clk = 0;
         top.eval();
+#ifdef WEFT_MEMORY
+        memory->tick();
+#endif
     };
     top.rx = 1;
     top.rst = 1;
@@ -122,7 +138,7 @@ int main(int argc, char** argv) {
         top.rx = sender.level();
         clock();
         receiver.take(top.tx);
-        quiet = sender.idle() && receiver.idle() && !top.busy ? quiet + 1 : 0;
+        quiet = sender.idle() && receiver.idle() && at_rest() ? quiet + 1 : 0;
         if (quiet == QUIET_CYCLES) {
             pollfd line{LINE, POLLIN, 0};
             poll(&line, 1, WAIT_MS);

@@ -16,7 +16,7 @@
 #include "verilated.h"
 
 #ifdef WEFT_MEMORY
-#include "open.h"
+#include "serve.h"
 #endif
 
 #if VM_TRACE_FST
@@ -35,37 +35,6 @@ constexpr uint64_t LOOK_EVERY = 2048;  // cycles between looks at the clock on t
 constexpr std::chrono::milliseconds FLUSH_EVERY{50};
 
 uint64_t number(const char* text) { return std::strtoull(text, nullptr, 10); }
-
-#ifdef WEFT_MEMORY
-// The memory behind the port, with its contents.
-std::unique_ptr<weft::Memory> memory_of(int argc, char** argv, size_t beat_bytes) {
-    std::unique_ptr<weft::Memory> memory;
-    for (int k = 2; k < argc; ++k) {
-        const std::string word = argv[k];
-        if (word.rfind("memory=", 0) == 0) memory = weft::open_memory(word.substr(7), beat_bytes);
-        if (word.rfind("load=", 0) != 0) continue;
-        const size_t colon = word.find(':');
-        if (!memory->load(word.substr(colon + 1), number(word.c_str() + 5)))
-            weft::complain("the memory has no room for " + word.substr(colon + 1) + ", or it cannot be read");
-    }
-    return memory;
-}
-
-// The port in this cycle, as memory.h tells it.
-void serve(Vtop& top, weft::Memory& memory) {
-    weft::Ask ask;
-    ask.command = top.mem_cmd_valid;
-    ask.write = top.mem_cmd_write;
-    ask.address = top.mem_cmd_address;
-    ask.data_offered = top.mem_wdata_valid;
-    weft::get(top.mem_wdata, ask.data);
-    const weft::Answer& answer = memory.settle(ask);
-    top.mem_cmd_ready = answer.command_taken;
-    top.mem_wdata_ready = answer.data_taken;
-    top.mem_rdata_valid = answer.data_comes;
-    if (answer.data_comes) weft::put(answer.data, top.mem_rdata);
-}
-#endif
 
 }  // namespace
 
@@ -93,7 +62,7 @@ int main(int argc, char** argv) {
 #endif
 
 #ifdef WEFT_MEMORY
-    const std::unique_ptr<weft::Memory> memory = memory_of(argc, argv, sizeof top.mem_rdata);
+    const std::unique_ptr<weft::Memory> memory = weft::memory_of(argc, argv, sizeof top.mem_rdata);
 #endif
 
     uint64_t cycle = 0;
@@ -109,7 +78,7 @@ int main(int argc, char** argv) {
         if (dump) wave.dump(edges * PERIOD_NS);
 #endif
 #ifdef WEFT_MEMORY
-        serve(top, *memory);
+        weft::serve(top, *memory);
 #endif
         top.clk = 0;
         top.eval();

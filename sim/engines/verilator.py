@@ -98,9 +98,14 @@ class Simulation:
             make_folder_for(trace.path)
             command += [Path(trace.path).resolve(), trace.start, trace.end(FOREVER)]
         if memory:
-            command += [f"memory={Path(memory.model).resolve()}"]
-            command += [f"load={at}:{Path(path).resolve()}" for path, at in memory.contents]
+            command += memory_words(memory)
         return process.stream(command, run_folder, "the simulation")
+
+
+def memory_words(memory: Outside) -> list[str]:
+    """How a program is told what memory it has."""
+    contents = (f"load={at}:{Path(path).resolve()}" for path, at in memory.contents)
+    return [f"memory={Path(memory.model).resolve()}", *contents]
 
 
 def compile_with_runtime(folder: Path, cached_in: Path, options=MAKE_OPTIONS) -> None:

@@ -62,11 +62,11 @@ def build(memory: str) -> Path:
     return cache.cached(folder() / "models" / f"{memory}-{name}", make, what) / "memory.so"
 
 
-def generate(memory: str, target: Path) -> None:
-    """Let LiteDRAM write what ``generate.py`` tells of into a folder."""
+def generate(memory: str, target: Path, script: Path = GENERATE) -> None:
+    """Let LiteDRAM write what a script (``generate.py``) tells of into a folder."""
     inputs = (LOCK, Path(python.__file__))
     packages = once(folder() / "packages", inputs, _install, "LiteDRAM's packages")
-    process.execute([packages / "bin/python", GENERATE, memory, "."], target, "LiteDRAM")
+    process.execute([packages / "bin/python", script, memory, "."], target, "LiteDRAM")
 
 
 def _install(target: Path, log: Path) -> None:
