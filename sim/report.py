@@ -13,7 +13,7 @@ from golden.accuracy import measure
 from golden.generate import Request
 from golden.schedule import Unit
 from golden.stage import stage_macs
-from golden.tokenizer import tokenizer_for
+from golden.tokenizer import shown_ids, tokenizer_for
 from hdl.build import unit_jobs
 from hdl.weight_ports import weight_ports
 from sim import external_report, tools
@@ -88,6 +88,7 @@ def _identity(
     target: Target, design: Design, engine: str, sampling: Sampling, requests, outcome: Outcome
 ) -> dict:
     """What a report says of every run, whether or not it came to its end."""
+    tokenizer = tokenizer_for(design.checkpoint)
     return {
         "version": VERSION,
         "model": design.plan.name,
@@ -111,7 +112,7 @@ def _identity(
             "memory": design.external.memory if design.schedule.port else None,
             "controller": design.external.controller if design.schedule.port else None,
             "start": requests[0].start,
-            "prompt": tokenizer_for(design.checkpoint).decode(requests[0].prompt[1:]),
+            "prompt": tokenizer.decode(shown_ids(tokenizer, requests[0].prompt)),
             "names": len(requests),
             "tokens": requests[0].count,
         },
@@ -132,7 +133,7 @@ def cycles_per_token(cycles: Sequence[int]) -> dict:
 def spoken(design: Design, requests: Sequence[Request], outcome: Outcome) -> list[str]:
     """The text of every sequence, prompt included."""
     tokenizer = tokenizer_for(design.checkpoint)
-    tokens = {request.sequence: list(request.prompt[1:]) for request in requests}
+    tokens = {r.sequence: list(shown_ids(tokenizer, r.prompt)) for r in requests}
     for _, token in outcome.tokens:
         tokens[token["sequence"]].append(token["token"])
     return [tokenizer.decode(ids) for ids in tokens.values()]

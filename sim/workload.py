@@ -72,8 +72,8 @@ def make_requests(
     if start >= len(ids):
         raise OptionError(
             "start",
-            f"is {start}; the prompt has {counted(len(ids), 'token')} with the start token, and "
-            "the last one is simulated in any case: expected fewer",
+            f"is {start}; the prompt has {counted(len(ids), 'token')}, and the last one is "
+            "simulated in any case: expected fewer",
         )
     if names * len(ids) > REQUEST_DEPTH:
         raise OptionError(

@@ -92,9 +92,9 @@ def test_a_start_gives_the_same_text(capsys, checkpoint, folder):
     [
         (
             (PROMPT, "--start=40"),
-            "--start is 40; the prompt has 7 tokens with the start token, and",
+            "--start is 40; the prompt has 7 tokens, and the last",
         ),
-        (("--start=1",), "--start is 1; the prompt has 1 token with the start token, and the last"),
+        (("--start=1",), "--start is 1; the prompt has 1 token, and the last"),
         (
             (PROMPT, "--start=2", "--names=2"),
             "--start is 2, and 2 texts share one memory: expected",

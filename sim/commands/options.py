@@ -83,7 +83,7 @@ Start = Annotated[
     checked.whole(
         least=0,
         most=REQUEST_DEPTH,
-        help="Tokens of the prompt, start token included, that are in an external memory already.",
+        help="Tokens of the prompt whose keys and values are in an external memory already.",
     ),
 ]
 Prompt = Annotated[str, typer.Option(help="Text to go on from.")]
