@@ -11,7 +11,7 @@ import functools
 import importlib.metadata
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,16 +98,18 @@ def synthesise(order: Order, folder: Path) -> Path:
 
     def make(target: Path) -> None:
         gateware = order.gateware(order.made_mhz)
-        rtlil, limits = elaborate(board, gateware, order.made_mhz, flow.toolchain, flow.constraints)
+        made = elaborate(board, gateware, order.made_mhz, flow.toolchain, flow.constraints)
+        rtlil, limits, others = made
+        for name, text in others.items():
+            (target / name).write_text(text)
         (target / f"{NAME}.{flow.constraints}").write_text(limits)
         (target / f"{NAME}.il").write_text(rtlil)
-        (target / "synthesis.ys").write_text("\n".join(_script(flow)) + "\n")
+        (target / "synthesis.ys").write_text("\n".join(_script(flow, others)) + "\n")
         command = [sys.executable, "-c", RUN_YOSYS, "script synthesis.ys"]
         with ticking("synthesis", target / "yosys.log"):
             process.execute(command, target, "Yosys")
         check_log((target / "yosys.log").read_text())
         (target / f"{NAME}.il").unlink()
-        flow.check(target / f"{NAME}.json")
 
     name = cache.digest(*depends, *package_versions().values())
     return cache.cached(
@@ -115,9 +117,10 @@ def synthesise(order: Order, folder: Path) -> Path:
     )
 
 
-def _script(flow: Flow) -> list[str]:
+def _script(flow: Flow, others: Iterable[str]) -> list[str]:
     return [
         f"read_rtlil {NAME}.il",
+        *(f"read_verilog {name}" for name in others),
         f"hierarchy -top {NAME}",
         "proc",
         "flatten",
@@ -136,6 +139,7 @@ def _script(flow: Flow) -> list[str]:
 def place(order: Order, netlist: Path, folder: Path) -> Placed:
     """Place and route a netlist; whether its timing closes is the caller's question."""
     board, flow = order.board, order.flow
+    flow.check(netlist / f"{NAME}.json")
     tools = find((flow.placer, *flow.packers))
     files = [f"{NAME}.json", f"{NAME}.{flow.constraints}"]
     arguments = [*board.place, *flow.place, "--freq", f"{order.made_mhz:g}"]

@@ -12,8 +12,8 @@ NAME = "top"
 
 def elaborate(
     board: Board, gateware, mhz: float, toolchain: str, constraints: str
-) -> tuple[str, str]:
-    """(RTLIL, constraints), the same wherever the project's folder is.
+) -> tuple[str, str, dict[str, str]]:
+    """(RTLIL, constraints, other files of Verilog), the same wherever the project's folder is.
 
     ``toolchain`` is that of Amaranth's platform, and ``constraints`` the suffix of its file.
     """
@@ -29,10 +29,12 @@ def elaborate(
             """RTLIL, and the constraints."""
             return {wanted: super().file_templates[wanted], "{{name}}.il": "{{emit_rtlil()}}"}
 
-    plan = prepare(Platform(toolchain=toolchain), board, gateware, mhz)
+    platform = Platform(toolchain=toolchain)
+    plan = prepare(platform, board, gateware, mhz)
     texts = (plan.files[f"{NAME}.{suffix}"] for suffix in ("il", constraints))
     rtlil, limits = (text.decode() if isinstance(text, bytes) else text for text in texts)
-    return rtlil.replace(f"{ROOT}/", ""), limits
+    others = {name: platform.extra_files[name] for name in platform.iter_files(".v")}
+    return rtlil.replace(f"{ROOT}/", ""), limits, others
 
 
 def prepare(platform, board: Board, gateware, mhz: float):

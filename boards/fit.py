@@ -2,7 +2,8 @@
 
 ``sizes.json`` holds what netlists of the default model needed, by family, schedule and multipliers;
 it is measured anew by ``python -m boards sizes``.  Another model has at least the memories that its
-weights fill; its other needs are estimated as those of the default model.
+weights fill; its other needs are estimated as those of the default model.  Models in an external
+memory are estimated as ``smollm2``, controller included.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import numpy as np
 
 from boards.board import Board
 from boards.catalogue import BOARDS
+from boards.dram.files import PORT
 from boards.resources import compared, fits
 from golden.balancer import make_schedule
 from golden.errors import OptionError, WeftError
 from golden.plan import Plan
 from golden.words import counted
+from sim.external import External
 
 SIZES = Path(__file__).with_name("sizes.json")
 BRAM_BITS = {"xc7": 36 << 10, "ecp5": 18 << 10, "ice40": 4 << 10, "gowin": 18 << 10}
@@ -30,6 +33,11 @@ LEAST_BITS = 8
 
 FASTEST_FIRST = ("folded", "serial")
 """Schedules for boards: the slowest folded core is faster than any serial one."""
+
+EXTERNAL = "external"
+"""That of plans whose weights have scales of rows or groups."""
+
+SCHEDULES = (*FASTEST_FIRST, EXTERNAL)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ def sizes() -> dict[str, dict[Configuration, dict[str, int]]]:
     return {
         family: {
             Configuration(name, int(n)): rows[name][n]
-            for name in FASTEST_FIRST
+            for name in SCHEDULES
             for n in sorted(rows.get(name, ()), key=int, reverse=True)
         }
         for family, rows in table.items()
@@ -60,7 +68,7 @@ def sizes() -> dict[str, dict[Configuration, dict[str, int]]]:
 def serves(plan: Plan, schedule: str) -> bool:
     """Whether a schedule can execute a plan."""
     try:
-        make_schedule(plan, schedule)
+        make_schedule(plan, schedule, port=PORT)
     except OptionError:
         return False
     return True
@@ -72,6 +80,8 @@ def need(family: str, plan: Plan, wanted: Configuration) -> dict[str, int]:
     nearest = max((n for n in rows if n <= wanted.multipliers), default=min(rows))
     memories = math.ceil(weight_bits(plan) / BRAM_BITS[family])
     measured = rows[nearest]
+    if wanted.schedule == EXTERNAL:  # its weights are elsewhere
+        return measured
     least = {"bram": memories, "dsp": wanted.multipliers}
     return measured | {name: max(measured[name], number) for name, number in least.items()}
 
@@ -87,8 +97,13 @@ def configurations(
         If the schedule that is asked for cannot execute the plan.
     """
     if schedule is not None:
-        make_schedule(plan, schedule)
-    names = [n for n in FASTEST_FIRST if schedule in (None, n) and serves(plan, n)]
+        make_schedule(plan, schedule, port=PORT)
+    names = [n for n in SCHEDULES if schedule in (None, n) and serves(plan, n)]
+    if EXTERNAL in names and not board.memory:
+        return []
+    if EXTERNAL in names and multipliers is not None:
+        problem = "the external schedule has what a beat of its memory needs: leave it out"
+        raise OptionError("multipliers", f"is {multipliers}; {problem}")
     if multipliers is not None:
         return [Configuration(name, multipliers) for name in names]
     return [each for each in sizes()[board.family] if each.schedule in names]
@@ -106,6 +121,13 @@ def choose(
         Or as :func:`configurations`.
     """
     possible = configurations(board, plan, schedule, multipliers)
+    if not possible:
+        raise WeftError(
+            f"{plan.name} needs a memory beside the chip, and Weft knows none on {board.title}; "
+            + advice(board, plan)
+        )
+    if possible[0].schedule == EXTERNAL:
+        External(board.memory).check(plan)
     for each in possible:
         if fits(board, need(board.family, plan, each)):
             return each
@@ -121,9 +143,14 @@ def weight_bits(plan: Plan) -> int:
 
 def refusal(board: Board, plan: Plan, wanted: dict[str, int]) -> str:
     """Why a model does not fit a board, and where it does."""
+    needs = compared(board, wanted)
+    return f"{plan.name} does not fit {board.title}: it needs {needs}; {advice(board, plan)}"
+
+
+def advice(board: Board, plan: Plan) -> str:
+    """Where else a model fits."""
     other = nearest(board, plan)
-    advice = f"the nearest board that can is BOARD={other.name}" if other else "no board here can"
-    return f"{plan.name} does not fit {board.title}: it needs {compared(board, wanted)}; {advice}"
+    return f"the nearest board that can is BOARD={other.name}" if other else "no board here can"
 
 
 def nearest(board: Board, plan: Plan) -> Board | None:

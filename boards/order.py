@@ -48,6 +48,8 @@ def default_design(way: Configuration) -> Design:
 def design_of(board: Board, wanted: Wanted, choose: Choose) -> tuple[Configuration, Design]:
     """What is wanted, in the configuration that ``choose`` finds for its plan (boards.fit)."""
     target = Target(wanted.model, wanted.checkpoint, wanted.numbers, lanes=wanted.lanes)
+    if board.memory:
+        target = replace(target, memory=board.memory)
     checkpoint, plan = quantised(target)
     way = choose(board, plan, wanted.schedule, wanted.multipliers)
     target = replace(target, schedule=way.schedule, multipliers=way.multipliers)

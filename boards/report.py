@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from boards.build import Order, Placed, package_versions
-from boards.fit import Configuration
+from boards.fit import Configuration, need
+from sim.build import Design
 
 DIGITS = 2
 
@@ -35,6 +36,33 @@ def make_report(order: Order, model: str, way: Configuration, placed: Placed, us
         "tokens_per_second": None,
         "aggregate_tokens_per_second": None,
         "critical_path": [asdict(hop) for hop in placed.timing.hops],
+    }
+
+
+def project_report(order: Order, design: Design, way: Configuration) -> dict:
+    """The report of a project that no tool has worked on yet; what it uses is estimated."""
+    board = order.board
+    versions = package_versions()
+    return {
+        "board": board.name,
+        "device": board.device,
+        "model": design.plan.name,
+        "schedule": way.schedule,
+        "multipliers": way.multipliers,
+        "seed": order.seed,
+        "toolchain": {"names": list(versions), "versions": versions},
+        "bitstream": None,
+        "fmax_mhz": None,
+        "clock_mhz": order.made_mhz,
+        "timing_met": None,
+        "used": need(board.family, design.plan, way),
+        "available": board.available,
+        "cycles_per_token": None,
+        "clock_source": "assumed",
+        "untimed": [],
+        "tokens_per_second": None,
+        "aggregate_tokens_per_second": None,
+        "critical_path": [],
     }
 
 

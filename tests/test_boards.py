@@ -34,7 +34,8 @@ def test_a_board_makes_its_clock(name):
 def test_elaboration_gives_pins_and_no_folder_of_this_machine(name):
     board, flow = BOARDS[name], FLOWS[BOARDS[name].family]
     made = elaborate(board, SmallGateware(), board.clock_mhz, flow.toolchain, flow.constraints)
-    rtlil, limits = made
+    rtlil, limits, others = made
+    assert not others
     assert "/small_gateware.py" in rtlil
     assert "/tests/small_gateware.py" not in rtlil
     assert "uart" in limits

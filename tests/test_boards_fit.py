@@ -2,19 +2,23 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from boards import fit, resources
 from boards.catalogue import BOARDS
-from golden.errors import WeftError
+from golden.errors import OptionError, WeftError
 from golden.quantize import Options, quantize
 from golden.zoo import load
+from sim.external import External
+from tests.llama import BASE, random_llama
 
 SIZES = {
     "xc7": {"folded 64": (30000, 16000, 64, 9), "folded 8": (12000, 4000, 8, 3),
-            "folded 4": (9000, 3000, 4, 3), "serial 8": (3000, 1500, 8, 9)},
+            "folded 4": (9000, 3000, 4, 3), "serial 8": (3000, 1500, 8, 9),
+            "external 79": (28000, 17000, 85, 40)},
     "ecp5": {"folded 64": (42000, 16000, 64, 20), "folded 4": (14000, 3000, 4, 8),
              "serial 8": (14000, 1500, 8, 20)},
     "ice40": {"folded 4": (9000, 3000, 4, 16), "serial 8": (5100, 1500, 8, 20)},
@@ -100,10 +104,33 @@ def test_weights_that_do_not_fit(plan):
         fit.choose(BOARDS["arty"], large)
 
 
+@pytest.fixture(scope="module")
+def external():
+    """A plan whose weights are in an external memory."""
+    return quantize(random_llama(replace(BASE, n_ctx=16), 0), Options(scales="row"))
+
+
+def test_a_model_in_an_external_memory(external):
+    assert fit.choose(BOARDS["arty-100"], external) == configuration("external 79")
+    with pytest.raises(WeftError, match=r"needs 28,000 .* of 20,800; .* is BOARD=arty-100$"):
+        fit.choose(BOARDS["arty"], external)
+    with pytest.raises(WeftError, match=r"a memory beside .* on Radiona ULX3S-85F; .*=arty-100$"):
+        fit.choose(BOARDS["ulx3s"], external)
+    with pytest.raises(OptionError, match="multipliers is 8; the external schedule has what"):
+        fit.choose(BOARDS["arty-100"], external, multipliers=8)
+
+
+def test_an_external_memory_that_is_too_small(external, monkeypatch):
+    monkeypatch.setattr(External, "size", 4096)
+    with pytest.raises(WeftError, match="do not fit the memory of arty"):
+        fit.choose(BOARDS["arty-100"], external)
+
+
 def test_what_is_committed_names_every_family():
     table = json.loads(fit.SIZES.read_text())
     assert set(table["sizes"]) == set(SIZES)
-    assert all(set(of) == set(fit.FASTEST_FIRST) for of in table["sizes"].values())
+    for family, of in table["sizes"].items():
+        assert set(of) == set(fit.SCHEDULES if family == "xc7" else fit.FASTEST_FIRST)
     needs = [n for of in table["sizes"].values() for rows in of.values() for n in rows.values()]
     assert all(set(need) == set(resources.NAMES) for need in needs)
 

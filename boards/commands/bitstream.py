@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +13,9 @@ import typer
 from boards import build, fit, vivado
 from boards.board import Board
 from boards.catalogue import BOARDS, find_board
+from boards.dram.files import check_clock
 from boards.order import Wanted, design_of, order_of
-from boards.report import make_report, with_bitstream
+from boards.report import make_report, project_report, with_bitstream
 from boards.resources import NAMES, fits, used
 from golden import checked
 from golden.commands import options
@@ -34,7 +37,7 @@ Clock = Annotated[
     float | None, checked.number(expected=FREQUENCIES, help="In MHz; the board's if none.")
 ]
 Schedule = Annotated[
-    str | None, checked.choice(of=fit.FASTEST_FIRST, help="The fastest that fits if none.")
+    str | None, checked.choice(of=fit.SCHEDULES, help="The fastest that fits if none.")
 ]
 
 
@@ -61,9 +64,16 @@ def bitstream(
     order = order_of(chosen, design, mhz, seed)
     made = order.made_mhz
     print(f"{model} ({way}) on {chosen.title}, {made:g} MHz", flush=True)
+    if design.schedule.port:
+        check_clock(mhz)
     if toolchain == "vivado":
-        with_vivado(order, folder)
+        with_vivado(order, folder, partial(project_report, order, design, way))
         return
+    if design.schedule.port:
+        raise WeftError(
+            f"the open tools have no timing for the pins of {chosen.title}'s memory and may not "
+            "lock its clocks: use TOOLCHAIN=vivado"
+        )
     netlist = build.synthesise(order, CACHE)
     needs = used(chosen.family, netlist)
     if not fits(chosen, needs):
@@ -89,10 +99,15 @@ def clock_of(board: Board, asked: float | None) -> float:
     return board.clock_mhz if asked is None else asked
 
 
-def with_vivado(order: build.Order, folder: Path) -> None:
-    """The same with Vivado's tools: a bitstream if timing closes."""
+def with_vivado(order: build.Order, folder: Path, report: Callable[[], dict] = dict) -> None:
+    """The same with Vivado's tools: a bitstream if timing closes.
+
+    ``report`` is written beside the project, which is all that there is without Vivado.
+    """
     project = folder / "vivado"
-    product = vivado.run(vivado.write_project(order, project))
+    script = vivado.write_project(order, project)
+    write_json(project / "report.json", report())
+    product = vivado.run(script)
     reached = vivado.fmax(project, order.made_mhz)
     if reached < order.made_mhz:
         raise WeftError(

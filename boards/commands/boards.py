@@ -14,15 +14,14 @@ from boards.resources import NAMES
 from golden.commands import options
 from golden.errors import WeftError
 from golden.plan import Plan
-from golden.quantize import Options, quantize
-from golden.zoo import load
+from sim.build import Target, quantised
 
 TABLE_WIDTH = 120
 
 
 def boards(model: options.Model = options.MODEL) -> None:
     """List the boards, their chips and clocks, and how large a model's gateware can be on each."""
-    plan = quantize(load(model, None), Options())
+    _, plan = quantised(Target(model))
     table = Table(title=f"{model} on boards")
     for name in ("BOARD=", "chip", "MHz"):
         table.add_column(name)

@@ -24,9 +24,13 @@ ADDRESS_BITS = 24
 
 @dataclass(frozen=True)
 class Files:
-    """Verilog of the module ``litedram``, its registers, and the commands that start the chip."""
+    """Verilog of the module ``litedram``, its registers, and the commands that start the chip.
+
+    ``imitation`` is the same module for simulations: see generate.py.
+    """
 
     verilog: str
+    imitation: str
     registers: Mapping[str, int]
     commands: list[dict]
 
@@ -47,12 +51,14 @@ def generate(memory: str) -> Files:
     what = f"generating LiteDRAM with the PHY of {memory}"
     folder = cache.cached(library.folder() / "boards" / f"{memory}-{name}", make, what)
     told = json.loads((folder / "litedram.json").read_text())
-    verilog = "".join(
-        line
-        for line in (folder / "litedram.v").read_text().splitlines(keepends=True)
-        if not line.startswith("// Date")
-    )
-    return Files(verilog, told["registers"], told["sequence"])
+    verilog, imitation = (_text(folder / name) for name in ("litedram.v", "imitation.v"))
+    return Files(verilog, imitation, told["registers"], told["sequence"])
+
+
+def _text(path: Path) -> str:
+    """A file without the date of its making."""
+    lines = path.read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("// Date"))
 
 
 def check_clock(mhz: float) -> None:

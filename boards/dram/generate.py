@@ -3,6 +3,8 @@
 ``python generate.py <memory> <folder>`` writes into the folder
 
 * ``litedram.v``: clocks, PHY, controller, and a crossbar with one native port;
+* ``imitation.v``: the same with LiteDRAM's model of the chip in the place of pins and clocks, and
+  lanes that garble unless the registers of the PHY are set as ``LANES`` says;
 * ``litedram.json``: addresses of its registers, and the commands that make the chip ready.
 
 Its registers are on a bus of LiteX (litex.soc.interconnect.csr_bus) that is a port of the module.
@@ -18,11 +20,12 @@ from litedram.core.crossbar import LiteDRAMCrossbar
 from litedram.dfii import DFIInjector
 from litedram.init import get_sdram_phy_init_sequence
 from litedram.phy import A7DDRPHY
+from litedram.phy.model import SDRAMPHYModel, get_sdram_phy_settings
 from litex.build.xilinx.common import xilinx_s7_special_overrides, xilinx_special_overrides
 from litex.gen.fhdl.verilog import convert
 from litex.soc.cores.clock import S7IDELAYCTRL, S7PLL
 from litex.soc.interconnect.csr_bus import CSRBank, Interface
-from migen import ClockDomain, Module, Record, Signal
+from migen import Cat, ClockDomain, If, Module, Record, Replicate, Signal
 
 CLOCK = 100e6
 """Of the pin, and of the controller."""
@@ -55,32 +58,84 @@ class Clocks(Module):
         self.submodules.delays = S7IDELAYCTRL(self.cd_idelay)
 
 
+LANES = ((2, 5, range(9, 20)), (4, 1, range(25, 32)))
+"""Of the imitation: slips of the written and of the read bits, and delays, with which it works."""
+
+
+class Lane(Module):
+    """What the registers of a PHY do to 8 wires."""
+
+    def __init__(self, phy, number, works):
+        slip_out, slip_in, delay = works
+        out, slip, taps = Signal(3), Signal(3), Signal(5)
+        mine = phy._dly_sel.storage[number]
+        for place, reset, step in (
+            (out, phy._wdly_dq_bitslip_rst, phy._wdly_dq_bitslip),
+            (slip, phy._rdly_dq_bitslip_rst, phy._rdly_dq_bitslip),
+            (taps, phy._rdly_dq_rst, phy._rdly_dq_inc),
+        ):
+            self.sync += [
+                If(mine & reset.re, place.eq(0)),
+                If(mine & step.re, place.eq(place + 1)),
+            ]
+        self.written, self.read = Signal(8), Signal(8)  # what the bits are garbled with
+        there = (slip == slip_in) & (taps >= delay.start) & (taps < delay.stop)
+        self.comb += [
+            If(out != slip_out, self.written.eq(0x21)),
+            If(~there, self.read.eq(0x80)),
+        ]
+
+
 class Top(Module):
     """A controller with one port; see the ports of LiteDRAM's native port."""
 
-    def __init__(self):
+    def __init__(self, imitate: bool = False):
         self.ios = set()
+        pads = Record(list(PADS.items()), name="ddram")
+        chip = modules.MT41K128M16(CLOCK, "1:4")
+        phy = A7DDRPHY(pads, memtype="DDR3", nphases=4, sys_clk_freq=CLOCK)
+        settings = get_sdram_phy_settings("DDR3", 16, CLOCK) if imitate else phy.settings
+        self.settings, self.timing = phy.settings, chip.timing_settings
+        self.submodules.dfii = dfii = DFIInjector(
+            addressbits=len(pads.a), bankbits=len(pads.ba), nranks=1,
+            databits=settings.dfi_databits, nphases=settings.nphases,
+        )  # fmt: skip
+        self.submodules.controller = controller = LiteDRAMController(
+            settings, chip.geom_settings, chip.timing_settings, CLOCK, ControllerSettings()
+        )
+        self.comb += controller.dfi.connect(dfii.slave)
+        if imitate:
+            self._imitate(phy, dfii, chip, settings)
+        else:
+            self._clocks()
+            self.ios |= set(pads.flatten())
+            self.submodules.phy = phy
+            self.comb += dfii.master.connect(phy.dfi)
+        self.submodules.crossbar = LiteDRAMCrossbar(controller.interface)
+        self._registers(phy, dfii)
+        self._port(self.crossbar.get_port())
+
+    def _clocks(self):
         self.submodules.clocks = clocks = Clocks()
         self._outside("clk", clocks.clk)
         self._outside("rst", clocks.rst)
         self._outside("sys_clk", clocks.cd_sys.clk, out=True)
         self._outside("sys_rst", clocks.cd_sys.rst, out=True)
-        pads = Record(list(PADS.items()), name="ddram")
-        self.ios |= set(pads.flatten())
-        chip = modules.MT41K128M16(CLOCK, "1:4")
-        self.submodules.phy = phy = A7DDRPHY(pads, memtype="DDR3", nphases=4, sys_clk_freq=CLOCK)
-        self.settings, self.timing = phy.settings, chip.timing_settings
-        self.submodules.dfii = dfii = DFIInjector(
-            addressbits=len(pads.a), bankbits=len(pads.ba), nranks=1,
-            databits=phy.settings.dfi_databits, nphases=phy.settings.nphases,
-        )  # fmt: skip
-        self.submodules.controller = controller = LiteDRAMController(
-            phy.settings, chip.geom_settings, chip.timing_settings, CLOCK, ControllerSettings()
-        )
-        self.comb += [dfii.master.connect(phy.dfi), controller.dfi.connect(dfii.slave)]
-        self.submodules.crossbar = LiteDRAMCrossbar(controller.interface)
-        self._registers(phy, dfii)
-        self._port(self.crossbar.get_port())
+
+    def _imitate(self, phy, dfii, chip, settings):
+        """The model of the chip, behind lanes that listen to the registers of the true PHY."""
+        self.clock_domains.cd_sys = ClockDomain(reset_less=True)
+        self._outside("clk", self.cd_sys.clk)
+        self.submodules.phy = model = SDRAMPHYModel(chip, settings, clk_freq=CLOCK)
+        self.comb += dfii.master.connect(model.dfi, omit={"wrdata", "rddata"})
+        lanes = [Lane(phy, k, works) for k, works in enumerate(LANES)]
+        self.submodules += lanes
+        for near, far in zip(dfii.master.phases, model.dfi.phases, strict=True):
+            times = len(near.wrdata) // (8 * len(lanes))
+            self.comb += [
+                far.wrdata.eq(near.wrdata ^ Replicate(Cat(*(x.written for x in lanes)), times)),
+                near.rddata.eq(far.rddata ^ Replicate(Cat(*(x.read for x in lanes)), times)),
+            ]
 
     def _registers(self, phy, dfii):
         """All registers on one bus; ``registers``: name -> address."""
@@ -138,6 +193,9 @@ def main(memory: str, folder: Path) -> None:
     convert(top, top.ios, name="litedram", special_overrides=overrides).write(
         str(folder / "litedram.v")
     )
+    imitation = Top(imitate=True)
+    assert imitation.registers == top.registers
+    convert(imitation, imitation.ios, name="litedram").write(str(folder / "imitation.v"))
     told = {"registers": top.registers, "sequence": sequence(top)}
     (folder / "litedram.json").write_text(json.dumps(told, indent=1))
 

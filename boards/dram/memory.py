@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Const, Instance, Module
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
-from boards.dram.files import ADDRESS_BITS, PORT, Files
-from boards.dram.level import Level
-from boards.dram.phy import Phy
-from boards.dram.sequence import Initialise, writes
-from boards.dram.write_queue import WriteQueue
+from boards.dram.files import PORT, Files
+from boards.dram.ready import Ready
 from hdl.external.port import MemoryPort
 
 CONSTRAINTS = """\
@@ -24,14 +21,14 @@ set_false_path -quiet -to [get_pins -quiet -filter {REF_PIN_NAME == PRE} \
 
 
 class BoardMemory(wiring.Component):
-    """LiteDRAM behind a memory port; nothing passes until the memory is levelled.
+    """LiteDRAM behind a memory port (boards.dram.ready).
 
     In the domain ``sync``, of which ``clock`` and ``reset`` must become the clock and the reset.
 
     Members
     -------
     port: of the memory.  clock, reset: of 100 MHz.  button: resets all.
-    ready, failed: the memory may be used; or some lane was not found, and it must not.
+    failed: the memory does not work.
     """
 
     def __init__(self, files: Files, address_bits: int):
@@ -42,79 +39,39 @@ class BoardMemory(wiring.Component):
                 "button": In(1),
                 "clock": Out(1),
                 "reset": Out(1),
-                "ready": Out(1),
                 "failed": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        bits = len(self.port.command.p.address)
-        registers = self._files.registers
-        m.submodules.initialise = start = Initialise(writes(registers, self._files.commands))
-        m.submodules.level = level = Level(registers, Phy(), bits, PORT)
-        m.submodules.writes = queue = WriteQueue(bits, ADDRESS_BITS, PORT)
-        m.d.comb += [
-            level.go.eq(start.done),
-            self.ready.eq(level.done & level.good),
-            self.failed.eq(level.done & ~level.good),
-            queue.open.eq(start.done),
-        ]
-        self._share(m, level.memory, queue.port, level.done)
-        adr, dat_w, we = Signal(14), Signal(32), Signal()
-        for bus, own in ((start.bus, ~start.done), (level.bus, start.done)):
-            with m.If(own):
-                m.d.comb += [adr.eq(bus.adr), dat_w.eq(bus.dat_w), we.eq(bus.we)]
-        m.submodules.litedram = self._controller(m, platform, queue.native, adr, dat_w, we)
-        return m
-
-    def _share(self, m: Module, level, memory, levelled) -> None:
-        """The port is Level's first, and the user's when all lanes are found."""
-        user, ready = self.port, self.ready
-        m.d.comb += [
-            memory.command.valid.eq(Mux(levelled, user.command.valid & ready, level.command.valid)),
-            memory.command.p.eq(Mux(levelled, user.command.p, level.command.p)),
-            memory.wdata.valid.eq(Mux(levelled, user.wdata.valid & ready, level.wdata.valid)),
-            memory.wdata.p.eq(Mux(levelled, user.wdata.p, level.wdata.p)),
-            user.command.ready.eq(memory.command.ready & ready),
-            user.wdata.ready.eq(memory.wdata.ready & ready),
-            level.command.ready.eq(memory.command.ready),
-            level.wdata.ready.eq(memory.wdata.ready),
-            user.rdata.eq(memory.rdata),
-            user.rvalid.eq(memory.rvalid & ready),
-            level.rdata.eq(memory.rdata),
-            level.rvalid.eq(memory.rvalid),
-        ]
-
-    def _controller(self, m: Module, platform, native, adr, dat_w, we) -> Instance:
-        """The module of Verilog with its pins."""
+        m.submodules.ready = ready = Ready(self._files, len(self.port.command.p.address))
+        wiring.connect(m, wiring.flipped(self.port), ready.port)
         pin = platform.request(platform.default_clk, 0, dir="-")
         m.submodules.pin = clock = io.Buffer("i", pin)
         platform.add_file("litedram.v", self._files.verilog)
         platform.add_file("memory.xdc", CONSTRAINTS)
-        pads = _pads(platform)
-        return Instance(
+        native = ready.native
+        m.d.comb += self.failed.eq(ready.failed)
+        m.submodules.litedram = Instance(
             "litedram",
             i_clk=clock.i,
             i_rst=self.button,
             o_sys_clk=self.clock,
             o_sys_rst=self.reset,
-            i_csr_adr=adr,
-            i_csr_dat_w=dat_w,
-            i_csr_we=we,
-            i_cmd_valid=native.cmd_valid,
-            o_cmd_ready=native.cmd_ready,
-            i_cmd_we=native.cmd_we,
-            i_cmd_addr=native.cmd_addr,
-            i_wdata_valid=native.wdata_valid,
-            o_wdata_ready=native.wdata_ready,
+            **{f"i_{name}": getattr(ready, name) for name in ("csr_adr", "csr_we", "csr_dat_w")},
+            **{f"i_{name}": getattr(native, name) for name in INPUTS},
+            **{f"o_{name}": getattr(native, name) for name in OUTPUTS},
             i_wdata_we=Const(-1, PORT // 8),
-            i_wdata_data=native.wdata_data,
-            o_rdata_valid=native.rdata_valid,
             i_rdata_ready=Const(1, 1),
-            o_rdata_data=native.rdata_data,
-            **pads,
+            **_pads(platform),
         )
+        return m
+
+
+INPUTS = ("cmd_valid", "cmd_we", "cmd_addr", "wdata_valid", "wdata_data")
+OUTPUTS = ("cmd_ready", "wdata_ready", "rdata_valid", "rdata_data")
+"""Of LiteDRAM's native port."""
 
 
 def _pads(platform) -> dict:

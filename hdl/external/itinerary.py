@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl import wide_product
 from hdl.external.layout import Layout, tensor_layout
 from hdl.external.program import Reader, head_segments, layer_segments
+
+PLACE = wide_product.LATENCY + 1
+"""Cycles from a token to the place of its row."""
 
 
 def segment_layout(layout: Layout) -> data.StructLayout:
@@ -60,12 +64,12 @@ class Itinerary(wiring.Component):
         weights, cache = (Signal(range(layout.end + 1), name=n) for n in ("weights", "cache"))
         layer = Signal(range(len(layout.plan.layers)))
         place, there = self._place(m), Signal()
-        position = self.token.p.position
+        wait, position = Signal(range(PLACE)), self.token.p.position
         m.d.comb += there.eq((position == 0) | (position == self._position + 1))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.token.ready.eq(there)
-                m.d.sync += [weights.eq(0), cache.eq(layout.weights_end)]
+                m.d.sync += [weights.eq(0), cache.eq(layout.weights_end), wait.eq(PLACE - 1)]
                 with m.If(self.token.valid):
                     m.d.sync += self._which.eq(self.token.p.token)
                     m.d.sync += self._sample.eq(self.token.p.sample)
@@ -73,10 +77,10 @@ class Itinerary(wiring.Component):
                     with m.If(there):
                         m.d.comb += self.begin.eq(1)
                         m.next = "PLACE"
-            with m.State("PLACE"):  # two cycles of a constant's product
-                m.next = "PLACED"
-            with m.State("PLACED"):
-                m.next = "SCALE"
+            with m.State("PLACE"):
+                m.d.sync += wait.eq(wait - 1)
+                with m.If(wait == 0):
+                    m.next = "SCALE"
             with m.State("SCALE"):
                 self._offer(m, Reader.EMBED, place[0], 1)
                 with m.If(self.o.ready):
@@ -141,18 +145,22 @@ class Itinerary(wiring.Component):
                 ]
 
     def _place(self, m: Module) -> tuple[Signal, Signal]:
-        """The beats of the scale and of the codes of the token's row, two cycles later."""
+        """The beats of the scale and of the codes of the token's row, PLACE cycles later."""
         layout = self._layout
         form = tensor_layout(layout.embed, layout.port)
         bits = (form.tile - 1).bit_length()
         address = range(layout.end)
-        tile, row = Signal(address), Signal(address)
+        part = self._which[:bits] if bits else Const(0, 1)
+        tile, row = (
+            wide_product.multiply(m, Cat(factor, Const(0, 1)).as_signed(), times, name)
+            for name, factor, times in (
+                ("tile", self._which >> bits, form.tile_beats), ("row", part, form.row_beats),
+            )
+        )  # fmt: skip
         scale, codes = Signal(address, name="scale_beat"), Signal(address, name="code_beat")
         m.d.sync += [
-            tile.eq((self._which >> bits) * form.tile_beats),
-            row.eq(self._which[:bits] * form.row_beats + 1 if bits else 1),
             scale.eq(layout.embedding + tile),
-            codes.eq(layout.embedding + tile + row),
+            codes.eq(layout.embedding + 1 + tile + row),
         ]
         return scale, codes
 

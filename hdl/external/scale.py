@@ -7,10 +7,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.stage import SCALED_BITS
+from hdl import wide_product
 from hdl.external.matrix import SCALE
 from hdl.stream import delay
 
-LATENCY = 6
+LATENCY = wide_product.LATENCY + 3
 """Cycles from a group to the sum that holds it."""
 
 MANTISSA = 12
@@ -34,8 +35,7 @@ class Scale(wiring.Component):
 
     Latency LATENCY; a group a cycle; it cannot stall.
 
-    Cycles: 1 mantissas and sums in registers, 2 their products, 3 the same again (a register of
-    the DSP block), 4 shifted, 5 both added, 6 added to the row.
+    Cycles: 1 to 4 products of mantissas and sums, 5 shifted, 6 both added, 7 added to the row.
 
     Members
     -------
@@ -78,20 +78,12 @@ class Scale(wiring.Component):
         return m
 
     def _term(self, m: Module, name: str, value: Value, bits: Value) -> Signal:
-        """Value times float16, as an integer; four cycles."""
+        """Value times float16, as an integer; a cycle more than the product."""
         mantissa, exponent = half_parts(bits)
-        factor = Signal(signed(MANTISSA), name=f"{name}_mantissa")
-        held = Signal.like(value, name=f"{name}_value")
-        product = Signal(signed(len(value) + MANTISSA), name=f"{name}_product")
-        again = Signal.like(product, name=f"{name}_again")
+        product = wide_product.multiply(m, value, mantissa, name)
         places = Signal(5, name=f"{name}_places")
         moved = Signal(signed(SCALED_BITS), name=f"{name}_moved")
         m.d.comb += places.eq(exponent)
-        m.d.sync += [
-            factor.eq(mantissa),
-            held.eq(value),
-            product.eq(factor * held),
-            again.eq(product),
-            moved.eq(again << delay(m, places, 3, f"{name}_places")),
-        ]
+        late = delay(m, places, wide_product.LATENCY, f"{name}_places")
+        m.d.sync += moved.eq(product << late)
         return moved

@@ -9,12 +9,13 @@ from amaranth.lib.wiring import In, Out
 from golden import tables
 from golden.numbers import Fixed
 from golden.stages.attention import SCORE_BITS, score_scale
+from hdl import wide_product
 from hdl.external.attention_shape import Shape
 from hdl.requantise import SCALE_BITS, Requantise
 from hdl.stream import Tags
 
-PRODUCT = 3
-"""Cycles of a dot product times the scale: operands, product, output register."""
+PRODUCT = wide_product.LATENCY
+"""Cycles of a dot product times the scale."""
 
 ROOM = 8
 """Scores on the way."""
@@ -80,9 +81,9 @@ class Scores(wiring.Component):
         """One dot product after the other meets the scale."""
         heads, i = self._shape.heads, self.i
         head, last = Signal(range(heads)), Signal()
-        operand, product, out = (
-            Signal(signed(len(round_.i.p.data[0])), name=n) for n in ("operand", "product", "out")
-        )
+        dot = Array(i.p.dots)[head]
+        chosen = Signal(signed(self._shape.dot_bits))
+        out = wide_product.multiply(m, chosen, factor, "score")
         shifts = [Signal(signed(SCALE_BITS), name=f"shift{k}") for k in range(PRODUCT)]
         valids = [Signal(name=f"valid{k}") for k in range(PRODUCT)]
         m.d.comb += [
@@ -95,10 +96,8 @@ class Scores(wiring.Component):
         ]
         with m.If(round_.reserve):
             m.d.sync += head.eq(Mux(last, 0, head + 1))
+        m.d.comb += chosen.eq(dot)
         m.d.sync += [
-            operand.eq(Array(i.p.dots)[head]),
-            product.eq(operand * factor),
-            out.eq(product),
             valids[0].eq(round_.reserve),
             shifts[0].eq(fraction - tables.SCORE_FRACTION - i.p.exponent.as_signed()),
         ]
