@@ -34,6 +34,8 @@ def elaborate(
     texts = (plan.files[f"{NAME}.{suffix}"] for suffix in ("il", constraints))
     rtlil, limits = (text.decode() if isinstance(text, bytes) else text for text in texts)
     others = {name: platform.extra_files[name] for name in platform.iter_files(".v")}
+    if constraints == "xdc":
+        limits = limits.replace(r"\[", "[")  # nextpnr takes the backslash for a part of the name
     return rtlil.replace(f"{ROOT}/", ""), limits, others
 
 

@@ -62,7 +62,7 @@ FLOWS = {
     "xc7": Flow(
         toolchain="Vivado",
         constraints="xdc",
-        cells=("+/xilinx/cells_sim.v",),
+        cells=("+/xilinx/cells_sim.v", "+/xilinx/cells_xtra.v"),
         synthesis=("synth_xilinx -family xc7 -flatten -abc9 -top {top}",),
         placer="nextpnr-himbaechel-xilinx",
         place=("-o", "xdc=top.xdc", "-o", "fasm=top.fasm"),

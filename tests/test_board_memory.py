@@ -44,7 +44,7 @@ def order(design, monkeypatch):
 def test_the_project_has_the_memory_and_all_its_pins(order, tmp_path):
     vivado.write_project(order, tmp_path)
     assert (tmp_path / "litedram.v").read_text() == FILES.verilog
-    assert "INTERNAL_VREF 0.675 [get_iobanks 34]" in (tmp_path / "memory.xdc").read_text()
+    assert "REF_PIN_NAME == PRE" in (tmp_path / "memory.xdc").read_text()
     tcl = (tmp_path / "top.tcl").read_text()
     assert 'add_files "litedram.v"' in tcl
     assert 'read_xdc "memory.xdc"' in tcl
@@ -58,6 +58,7 @@ def test_the_project_has_the_memory_and_all_its_pins(order, tmp_path):
         assert re.search(rf"\.ddram_{name}\(ddr3_0__{port}\)", verilog)
         assert re.search(rf'LOC {pin} \[get_ports "ddr3_0__{port}', pins)
     assert pins.count("SSTL135") == 48
+    assert "INTERNAL_VREF 0.675 [get_iobanks 34]" in pins
 
 
 def test_the_report_says_what_is_assumed(order, design, tmp_path, monkeypatch):

@@ -71,8 +71,8 @@ def bitstream(
         return
     if design.schedule.port:
         raise WeftError(
-            f"the open tools have no timing for the pins of {chosen.title}'s memory and may not "
-            "lock its clocks: use TOOLCHAIN=vivado"
+            f"the open tools leave out the reference voltage of the memory's pins on "
+            f"{chosen.title}, and its PLL may not lock: use TOOLCHAIN=vivado"
         )
     netlist = build.synthesise(order, CACHE)
     needs = used(chosen.family, netlist)

@@ -11,13 +11,11 @@ from boards.dram.ready import Ready
 from hdl.external.port import MemoryPort
 
 CONSTRAINTS = """\
-# The reference of the inputs of the memory's bank.
-set_property INTERNAL_VREF 0.675 [get_iobanks 34]
 # Resets of LiteDRAM's clock domains are synchronised; nothing waits for their asynchronous ends.
 set_false_path -quiet -to [get_pins -quiet -filter {REF_PIN_NAME == PRE} \
 -of_objects [get_cells -quiet -hierarchical -filter {REF_NAME == FDPE}]]
 """
-"""Of an Arty, as LiteX-boards has them (digilent_arty.py)."""
+"""Beside those of amaranth-boards, which has pins, terminations and the reference voltage."""
 
 
 class BoardMemory(wiring.Component):
