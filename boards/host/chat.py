@@ -162,7 +162,10 @@ class Chat:
                 spoken += (list(self._follow(request, voice)) for request in requests)
         except (KeyboardInterrupt, LinkError) as error:
             self._device = None  # unless the link is in step again, meet() will see to it
+            self._pace.hush()
             if isinstance(error, KeyboardInterrupt):
+                if self.bound:
+                    _note("waiting for the device to end its token")
                 self.meet()
             raise
         if said:
