@@ -3,7 +3,7 @@
 import pytest
 
 from boards.host.pace import Pace, duration, rate
-from sim.replies import Token
+from sim.replies import NoReply, Token
 
 CLOCK_HZ = 50_000_000
 
@@ -55,6 +55,26 @@ def test_a_slow_device_shows_how_slow_it_is(monkeypatch, capsys, terminal):
     watch.go(100, 1e6)
     pace.waiting()  # now it knows
     assert ", 10%, about 15 min left (10,000 c" in capsys.readouterr().err
+
+
+def test_a_device_that_has_no_time_to_answer(monkeypatch, capsys):
+    watch = Watch()
+    monkeypatch.setattr("boards.host.pace.time.monotonic", lambda: watch.now)
+    pace = Pace(watch, CLOCK_HZ)
+    pace.begin(5)
+    counters = watch.counters
+
+    def silent():
+        raise NoReply("nothing came")
+
+    watch.go(100, 1000)
+    watch.counters = silent
+    pace.waiting()
+    assert capsys.readouterr().err == ""
+    watch.go(100, 1000)
+    watch.counters = counters
+    pace.waiting()
+    assert capsys.readouterr().err.strip() == "5 tokens of prompt: 3 min (10 cycles a second)"
 
 
 def test_durations():

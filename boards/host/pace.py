@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from golden.words import counted
 from sim.host import Link
-from sim.replies import Token
+from sim.replies import NoReply, Token
 
 TERMINAL, FILE = 2.0, 60.0
 """Seconds between two signs of life, on a terminal and in a file."""
@@ -45,7 +45,10 @@ class Pace:
         if self._first is not None or now - self._shown < (TERMINAL if terminal else FILE):
             return
         self._shown = now
-        cycles, seconds = self._passed()
+        try:
+            cycles, seconds = self._passed()
+        except NoReply:  # the machine may have other things to do; a device that died is seen
+            return
         said = f"  {counted(self._prompt, 'token')} of prompt: {duration(seconds)}"
         if self.bound and cycles:
             whole = self.bound(self._prompt) * (self._loss or 1.0)
