@@ -6,6 +6,7 @@ Each command lives in a module of its own in :mod:`boards.commands` and is liste
 from golden.errors import reporting_errors
 
 with reporting_errors():  # imports take long enough to be interrupted
+    from boards.commands.alone import alone
     from boards.commands.baselines import baselines
     from boards.commands.bitstream import bitstream
     from boards.commands.boards import boards
@@ -18,7 +19,18 @@ with reporting_errors():  # imports take long enough to be interrupted
     from golden.cli import application, run
 
     app = application("Put the gateware onto boards, and talk to it.")
-    for command in (baselines, bitstream, boards, chat, count, gatesim, load, program, sizes):
+    for command in (
+        alone,
+        baselines,
+        bitstream,
+        boards,
+        chat,
+        count,
+        gatesim,
+        load,
+        program,
+        sizes,
+    ):
         app.command()(command)
 
     if __name__ == "__main__":

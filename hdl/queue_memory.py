@@ -68,15 +68,18 @@ def block(
     arriving = Cat(parts)
     m.submodules.storage = kept = memory.Memory(shape=len(arriving), depth=depth, init=[])
     write, read = kept.write_port(), kept.read_port()
-    following, asked = Signal(range(depth), init=1), Signal(range(depth))
+    following, beyond = Signal(range(depth), init=1), Signal(range(depth), init=2 % depth)
+    asked = Signal(range(depth))
     head, late, passed = Signal(len(arriving)), Signal(len(arriving)), Signal()
     m.d.comb += [
-        asked.eq(Mux(get, after(following, depth), following)),
+        asked.eq(Mux(get, beyond, following)),
         read.addr.eq(asked),
         write.en.eq(put),
         write.data.eq(arriving),
     ]
-    m.d.sync += [following.eq(asked), late.eq(arriving), passed.eq(put & (write.addr == asked))]
+    m.d.sync += [following.eq(asked), beyond.eq(after(asked, depth))]
+    meets = Mux(get, write.addr == beyond, write.addr == following)
+    m.d.sync += [late.eq(arriving), passed.eq(put & meets)]
     with m.If(put):
         m.d.sync += write.addr.eq(after(write.addr, depth))
     with m.If(turns):

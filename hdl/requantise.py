@@ -5,11 +5,11 @@ work and looks at ``free`` before it does.  ``Fixed`` answers beat by beat; ``Bl
 whole vector, for its exponent follows from the largest element.
 """
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.numbers import EXPONENT_BITS, Block, Format
+from golden.numbers import EXPONENT_BITS, MAX_LEFT, Block, Format
 from hdl import numbers
 from hdl.stream import CreditQueue, Queue, Tags, beat
 
@@ -101,8 +101,9 @@ class Requantise(wiring.Component):
         for k in range(self._lanes):
             x = self.i.p.data[k]
             if self._left:
-                x = numbers.shift_left(x, Mux(scale < 0, -scale, 0)[: SCALE_BITS - 1])
-                amount = right_shift(scale, len(x))
+                # It stands MAX_LEFT places up, so that one right shift serves both directions.
+                x = Cat(Const(0, MAX_LEFT), x).as_signed()
+                amount = right_shift(scale + MAX_LEFT, len(x))
             else:
                 amount = scale[: _shift_bits(len(x))]
             moved, lost = numbers.shift_right(m, x, amount, f"x{k}")
@@ -201,7 +202,7 @@ def right_shift(scale: Value, width: int) -> Value:
 
     No cycle; a unit does it before the cycle of the shift.
     """
-    return numbers.clamp_shift(Mux(scale < 0, 0, scale)[: SCALE_BITS - 1], _shift_bits(width))
+    return numbers.clamp_shift(Mux(scale < 0, 0, scale)[: len(scale) - 1], _shift_bits(width))
 
 
 def _shift_bits(width: int) -> int:

@@ -365,6 +365,7 @@ def test_a_simulated_chip_answers_every_line_of_a_pipe(monkeypatch, capsys):
     assert (status, out.split()) == (0, names(2, "ka"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_chip_with_its_memory_holds_a_conversation(monkeypatch, capsys, tmp_path, talker):
     """Through its pins, with weights, keys and values in the model of a board's memory."""

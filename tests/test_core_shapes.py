@@ -118,6 +118,7 @@ SLOW = (
     "blocks, pipelined",
     "norm before the head only",
     "llama, several sequences",
+    "llama, pipelined",
     "serial, more sums than slots",
 )
 

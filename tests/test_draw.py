@@ -19,8 +19,15 @@ MODELS = {
     "window": quantize(random_checkpoint(CONFIGS["window"])),
     "llama": quantize(random_checkpoint(LLAMA["llama"])),
     "head": quantize(random_checkpoint(CONFIGS["head norm only"])),
+    "rows": quantize(random_checkpoint(LLAMA["llama"]), Options(scales="row")),
 }
-CASES = [(model, schedule) for model in MODELS for schedule in SCHEDULES]
+# Scales of rows are for an external memory, and that for such scales.
+CASES = [
+    (model, schedule)
+    for model in MODELS
+    for schedule in SCHEDULES
+    if (schedule == "external") == (model == "rows")
+]
 CASES.remove(("block", "serial"))  # which knows static formats only
 CASES.remove(("llama", "serial"))
 pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
@@ -34,7 +41,7 @@ def picture(model, schedule="folded", **busy):
 
 def stages_of(plan):
     """Key and inputs of every stage that is drawn."""
-    schedule = make_schedule(plan)
+    schedule = make_schedule(plan, "folded" if plan.scales == "matrix" else "external")
     return {
         f"{section}.{stage.name}": stage
         for section, _, stages in named_sections(plan, schedule)

@@ -123,7 +123,7 @@ end
 
 
 def test_an_undriven_signal_is_refused(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "elaborate", lambda *_: (UNDRIVEN, ""))
+    monkeypatch.setattr(build, "elaborate", lambda *_: (UNDRIVEN, "", {}))
     said = re.escape("synthesis: Warning: Wire top.\\lost is used but has no driver. Put it right")
     with pytest.raises(WeftError, match=said):
         build.synthesise(replace(order(), gateware=lambda mhz: None), tmp_path)

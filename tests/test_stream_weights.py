@@ -46,7 +46,10 @@ def outcome(folder, *shape, **settings):
     return run(made, simulation(*shape), REQUESTS, folder, **settings)
 
 
-@pytest.mark.parametrize("shape", [("folded", 8), ("pipelined", 40)])
+PIPELINED = pytest.param(("pipelined", 40), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("shape", [("folded", 8), PIPELINED])
 def test_every_value_matches(shape, tmp_path):
     smooth = outcome(tmp_path, *shape)
     rough = outcome(tmp_path, *shape, weight_idle=120, seed=3)
