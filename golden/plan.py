@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -116,7 +117,11 @@ class Plan:
         }
 
     def digest(self) -> str:
-        """SHA-256 over shapes, formats and every integer of the plan."""
+        """SHA-256 over shapes, formats and every integer of the plan; taken once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         sha = hashlib.sha256(json.dumps(self.signature(), sort_keys=True).encode())
         for _, stage in self.stages():
             for field in fields(stage):

@@ -1,12 +1,12 @@
 """Weights of the softmax: two to the score below the maximum, by a table."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import tables
-from golden.stages.attention import SCORE_BITS
-from hdl import mac, table
+from golden.stages.attention import LEAST, SCORE_BITS
+from hdl import mac, numbers, table
 from hdl.attention_shape import Shape
 from hdl.mac import Multiply
 from hdl.memory import Memories
@@ -19,8 +19,13 @@ LATENCY = 1 + table.LATENCY + 2
 ROOM = 8
 """Weights between the multipliers and the shift: more than the cycles that one spends there."""
 
-WHOLE_BITS = 5
+WHOLE_BITS = LEAST.bit_length()
 """Width of the shift of a weight; the largest one leaves nothing."""
+
+
+def halved(weight: Value, times: Value) -> Value:
+    """``golden.stages.attention.halved`` of a weight.  No cycle."""
+    return (((weight << 1)[: tables.UNIT + 1] >> times) + 1 >> 1)[: tables.UNIT]
 
 
 class Softmax(wiring.Component):
@@ -97,9 +102,8 @@ class Softmax(wiring.Component):
         below = Signal(SCORE_BITS, name=f"below{h}")
         above = below[tables.SCORE_FRACTION :]
         whole = Signal(WHOLE_BITS, name=f"whole{h}")
-        far = above[WHOLE_BITS:].any()
         with m.If(step):
-            m.d.sync += whole.eq(above[:WHOLE_BITS] | far.replicate(WHOLE_BITS))
+            m.d.sync += whole.eq(numbers.clamp_shift(above, WHOLE_BITS))
         m.d.comb += [
             below.eq(self.peak[h] - self.scores[h]),
             lookup.x.eq(below[: tables.SCORE_FRACTION]),
@@ -119,5 +123,4 @@ class Softmax(wiring.Component):
             m.d.sync += self.o.valid.eq(queue.o.valid)
             for h in range(self._shape.heads):
                 fraction = queue.o.p[h]
-                halves = (fraction.y << 1)[: tables.UNIT + 1] >> fraction.whole
-                m.d.sync += self.o.p[h].eq((halves + 1) >> 1)
+                m.d.sync += self.o.p[h].eq(halved(fraction.y, fraction.whole))

@@ -83,12 +83,13 @@ def arrived(section: Section, value: str) -> set[str]:
     if stage is None:
         return set()
     before = set().union(*(arrived(section, v) for v in stage.inputs))
-    return before | _ancestors(makers, stage.inputs) if stage.kind in COLLECTS else before
+    return before | ancestors(makers, stage.inputs) if stage.kind in COLLECTS else before
 
 
-def _ancestors(makers: dict[str, Stage], values) -> set[str]:
+def ancestors(makers: dict[str, Stage], values) -> set[str]:
+    """Values, and those that they depend on; ``makers``: the stages by their outputs."""
     found = set(values)
     for value in values:
         if value in makers:
-            found |= _ancestors(makers, makers[value].inputs)
+            found |= ancestors(makers, makers[value].inputs)
     return found

@@ -6,19 +6,16 @@ from amaranth.lib.wiring import In, Out
 
 from golden import tables
 from golden.numbers import MANTISSA_BITS, Block
-from golden.stages.attention import LEAST
 from hdl import mac, numbers
 from hdl.attention_shape import Shape
 from hdl.kv_cache import ReadPort, index
 from hdl.mac import Multiply
+from hdl.softmax import WHOLE_BITS, halved
 from hdl.stream import Queue, delay
 from hdl.walk import Walk
 
 TOTAL_LATENCY = 2
 """Cycles from a beat's last weight to its totals."""
-
-DOWN_BITS = LEAST.bit_length()
-"""Width of the shift of a weight whose value has a small exponent; the largest one leaves none."""
 
 
 def depth(shape: Shape) -> int:
@@ -127,15 +124,9 @@ class WeightedSum(wiring.Component):
         if not isinstance(self._shape.job.value, Block):
             return weights
         apart = Signal(unsigned(len(self.value.exponent)))
-        down = Signal(DOWN_BITS)
-        m.d.comb += [
-            apart.eq(self.top - self.value.exponent),
-            down.eq(apart[:DOWN_BITS] | apart[DOWN_BITS:].any().replicate(DOWN_BITS)),
-        ]
-        return [
-            (((weight << 1)[: tables.UNIT + 1] >> down) + 1 >> 1)[: tables.UNIT]
-            for weight in weights
-        ]
+        m.d.comb += apart.eq(self.top - self.value.exponent)
+        down = numbers.clamp_shift(apart, WHOLE_BITS)
+        return [halved(weight, down) for weight in weights]
 
     def _total(self, m: Module, first, last, accepted):
         """Cycle 1: the sum of weights is complete; its leading one is found as it is queued."""

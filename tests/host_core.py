@@ -12,6 +12,16 @@ from hdl.stream import Queue, Tags
 N_VOCAB, N_CTX = 27, 16
 
 
+def join_host(m: Module, device) -> None:
+    """``device.host`` with ``device.core``, and with the bytes of ``device``."""
+    m.submodules.core, m.submodules.host = core, host = device.core, device.host
+    wiring.connect(m, wiring.flipped(device.i), host.i)
+    wiring.connect(m, host.o, wiring.flipped(device.o))
+    wiring.connect(m, host.requests, core.requests)
+    wiring.connect(m, core.tokens, host.tokens)
+    m.d.comb += [host.slot.eq(core.slot), core.abort.eq(host.abort)]
+
+
 class HostCore(wiring.Component):
     """Answers a token ``latency`` cycles after it was accepted, one after the other.
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from golden.blocks import GROUP
-from golden.external import PORT_BITS
+from golden.external import CODE_BITS, PORT_BITS
 from golden.numbers import Block
 from golden.stage import UNITY, Linear
-from hdl.external.layout import CODE, HALF, Rows, tensor_layout
+from hdl.external.layout import HALF, Rows, tensor_layout
 from hdl.external.matrix import Walk
 from tests.bench import Streams
 
@@ -27,7 +27,7 @@ def stage(rows, columns, grouped):
 def described(form, groups, rng):
     """(beats of the matrix, what is to be said of every beat of codes)."""
     is_rows = isinstance(form, Rows)
-    lanes, width = form.port // CODE, 2 * CODE if is_rows else CODE
+    lanes, width = form.port // CODE_BITS, 2 * CODE_BITS if is_rows else CODE_BITS
     each = form.row_beats if is_rows else form.group_beats
     header = 1 if is_rows else form.head_beats
     beats, told = [], []

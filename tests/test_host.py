@@ -18,7 +18,7 @@ from hdl.host import Host
 from hdl.prompt import length_bits, longest_prompt
 from hdl.stream import Tags
 from hdl.tally import ROUND
-from tests.host_core import N_CTX, N_VOCAB, HostCore, expected
+from tests.host_core import N_CTX, N_VOCAB, HostCore, expected, join_host
 
 HELLO = {"clock_hz": 12_000_000, "digest": 0x1122334455667788, "gateware": 0x000102}
 MAX_PROMPT = 20
@@ -43,16 +43,10 @@ class Device(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core, m.submodules.host = core, host = self.core, self.host
-        wiring.connect(m, wiring.flipped(self.i), host.i)
-        wiring.connect(m, host.o, wiring.flipped(self.o))
-        wiring.connect(m, host.requests, core.requests)
-        wiring.connect(m, core.tokens, host.tokens)
+        join_host(m, self)
         m.d.comb += [
-            host.slot.eq(core.slot),
-            core.abort.eq(host.abort),
-            host.framing_error.eq(self.framing_error),
-            self.error.eq(host.error),
+            self.host.framing_error.eq(self.framing_error),
+            self.error.eq(self.host.error),
         ]
         return m
 

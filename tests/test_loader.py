@@ -17,7 +17,7 @@ from golden.generate import Request
 from golden.protocol import FLAG, REPLY, Decoder, Frame, Refusal, Type, encode, pack, unpack
 from hdl.external.loader import BEGIN, HEAD, Loader
 from hdl.host import Host
-from tests.host_core import N_CTX, N_VOCAB, HostCore, expected
+from tests.host_core import N_CTX, N_VOCAB, HostCore, expected, join_host
 from tests.mangled import mangled
 from tests.played_memory import PlayedMemory
 
@@ -40,12 +40,7 @@ class Device(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.core, m.submodules.host = core, host = self.core, self.host
-        wiring.connect(m, wiring.flipped(self.i), host.i)
-        wiring.connect(m, host.o, wiring.flipped(self.o))
-        wiring.connect(m, host.requests, core.requests)
-        wiring.connect(m, core.tokens, host.tokens)
-        m.d.comb += [host.slot.eq(core.slot), core.abort.eq(host.abort)]
+        join_host(m, self)
         return m
 
 

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from golden.errors import WeftError
+from golden.external import PORT_BITS
 from sim import tools
 from sim.__main__ import app
 from sim.memory import compare, models, traffic
@@ -43,7 +44,7 @@ def test_what_is_read_is_what_was_written(model, memory, seed):
     assert found["writes"] > 3000
 
 
-@pytest.mark.parametrize("bits", models.WIDTHS)
+@pytest.mark.parametrize("bits", PORT_BITS)
 def test_every_width_of_a_port(bits, tmp_path):
     narrow = models.fast_of_width("arty", bits, tmp_path)
     assert right(replay(narrow, bits // 8, mixed(5000, 500), Consumer(seed=4)))

@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from golden import tables
 from golden.numbers import EXPONENT_BITS, MANTISSA_BITS
 from golden.stage import Attention as Stage
-from hdl import adder, mac, requantise
+from hdl import adder, mac, numbers, requantise
 from hdl.adder import Adders
 from hdl.external.attention_shape import Shape
 from hdl.external.normalise import ROUNDED, Normalise
@@ -24,11 +24,12 @@ from hdl.external.passes import Passes
 from hdl.external.query import Query
 from hdl.external.records import Records
 from hdl.external.scores import Scores
-from hdl.external.softmax import WHOLE_BITS, Softmax, clamped
+from hdl.external.softmax import Softmax
 from hdl.external.weighted_sum import WeightedSum
 from hdl.mac import Multiply
 from hdl.memory import Memories
 from hdl.requantise import SCALE_BITS, Requantise
+from hdl.softmax import WHOLE_BITS
 from hdl.stream import CreditQueue, Queue, Tags, beat, delay
 from hdl.table import table_words
 from hdl.units.unit import Work, check_jobs, moved
@@ -198,7 +199,7 @@ class Attention(wiring.Component):
             write.data.eq(header.value),
             read.addr.eq(self._softmax.slot),
             apart.eq(top - read.data),
-            self._softmax.down.eq(clamped(apart, WHOLE_BITS)),
+            self._softmax.down.eq(numbers.clamp_shift(apart, WHOLE_BITS)),
         ]
         first = (self._passes.slot == 0) & (self._passes.head == 0)
         with m.If(header.valid & (first | (header.value > top))):

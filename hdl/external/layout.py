@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from golden.blocks import GROUP
+from golden.external import CODE_BITS
 from golden.plan import Plan
 from golden.stage import Attention, Embed, Linear, Norm, Stage
 
 HALF = 16
 """Bits of a scale, of a minimum and of a gain."""
-
-CODE = 4
-"""Bits of a code in a group."""
 
 
 def whole(bits: int, port: int) -> int:
@@ -77,7 +75,7 @@ class Groups:
     @property
     def group_beats(self) -> int:
         """Beats of a group's codes."""
-        return GROUP * CODE // self.port
+        return GROUP * CODE_BITS // self.port
 
     @property
     def groups(self) -> int:

@@ -15,6 +15,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.external import CODE_BITS
 from golden.numbers import MANTISSA_BITS, Block, Fixed
 from golden.stage import SCALE_FRACTION, SCALED_BITS, format_signature
 from golden.stage import Linear as Stage
@@ -38,8 +39,6 @@ from hdl.units.unit import (
     parameter_rom,
     row_address,
 )
-
-CODE_BITS = 4
 
 
 def lanes(port: int) -> int:

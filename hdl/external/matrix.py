@@ -9,8 +9,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.blocks import GROUP
+from golden.external import CODE_BITS
 from golden.stage import Linear as Stage
-from hdl.external.layout import CODE, HALF, Groups, tensor_layout
+from hdl.external.layout import HALF, Groups, tensor_layout
 
 SCALE = data.StructLayout({"scale": HALF, "minimum": HALF})
 """Float16 bits."""
@@ -169,9 +170,9 @@ def lane_codes(m: Module, beat, grouped: Value, lanes: int) -> list[Value]:
     Codes of 8 bits fill half of the lanes; the others get zero.
     """
     factors = []
-    width = 2 * CODE
+    width = 2 * CODE_BITS
     for k in range(lanes):
-        small = beat.codes[k * CODE : (k + 1) * CODE]
+        small = beat.codes[k * CODE_BITS : (k + 1) * CODE_BITS]
         at = k % (lanes // 2) * width
         here = beat.half == k // (lanes // 2)
         large = beat.codes[at : at + width] & here.replicate(width)

@@ -13,6 +13,7 @@ from amaranth.lib import enum
 
 from golden.stage import Norm
 from hdl.external.layout import Layout
+from hdl.waits import ancestors
 
 
 class Reader(enum.Enum, shape=3):
@@ -40,8 +41,8 @@ def layer_segments(layout: Layout) -> list[Segment]:
     attention = layout.attention
     cached = [Segment(Reader.KEYS, 0), Segment(Reader.VALUES, 0)] * attention.kv_heads
     found: list[Segment] = []
-    read = set(attention.inputs)
-    before = {stage.output for stage in _before(plan.template, read)}
+    makers = {stage.output: stage for stage in plan.template}
+    before = ancestors(makers, attention.inputs)
     for tensor in weights:
         if tensor.stage.output not in before and cached:
             found, cached = [*found, *cached], []
@@ -58,13 +59,6 @@ def head_segments(layout: Layout) -> list[Segment]:
 def _segment(tensor) -> Segment:
     reader = Reader.NORM if isinstance(tensor.stage, Norm) else Reader.LINEAR
     return Segment(reader, tensor.form.beats)
-
-
-def _before(section, values: set[str]) -> list:
-    """The stages that values depend on."""
-    found = [stage for stage in section if stage.output in values]
-    deeper = {value for stage in found for value in stage.inputs} - values
-    return found + (_before(section, deeper) if found else [])
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

@@ -7,32 +7,20 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden import tables
-from golden.stages.attention import LEAST, SCORE_BITS
-from hdl import table
+from golden.stages.attention import SCORE_BITS
+from hdl import numbers, table
 from hdl.external.attention_shape import Shape
 from hdl.external.scores import scores_port
 from hdl.mac import Multiply
 from hdl.memory import Memories
+from hdl.softmax import WHOLE_BITS, halved
 from hdl.stream import CreditQueue, delay
-
-WHOLE_BITS = LEAST.bit_length()
-"""Width of how often a weight is halved; the largest leaves nothing."""
 
 ROOM = 8
 """Slots whose weights are on the way or wait."""
 
 LATENCY = 1 + table.LATENCY + 1
 """Cycles from the read of a score to its weight: score, look-up, halved."""
-
-
-def clamped(x, bits: int):
-    """Unsigned ``x`` in so many bits; what does not fit becomes the largest."""
-    return x[:bits] | x[bits:].any().replicate(bits)
-
-
-def halved(weight, times):
-    """golden.stages.attention.halved."""
-    return (((weight << 1)[: tables.UNIT + 1] >> times) + 1 >> 1)[: tables.UNIT]
 
 
 class Softmax(wiring.Component):
@@ -123,7 +111,7 @@ class Softmax(wiring.Component):
             self.look.b[0].eq(lookup.b),
             lookup.p.eq(self.look.p[0]),
         ]
-        m.d.comb += whole.eq(clamped(below[tables.SCORE_FRACTION :], WHOLE_BITS))
+        m.d.comb += whole.eq(numbers.clamp_shift(below[tables.SCORE_FRACTION :], WHOLE_BITS))
         weight = Signal(tables.UNIT)
         times = delay(m, whole, table.LATENCY, "whole")
         m.d.sync += weight.eq(halved(lookup.y[: tables.UNIT], times))

@@ -16,13 +16,8 @@ from rich.text import Text
 from golden import checked
 from hdl.external.image_file import Image, opened
 from hdl.external.image_header import Entry, Header
+from sim.external import External
 from sim.show import TABLE_WIDTH
-
-DDR3_BYTES = 14.233
-"""Bytes a cycle that a 128-bit port reads of a DDR3 memory, refreshes and turns of rows included:
-LiteDRAM's controller, of 16 that the pins could move (simulated, and measured on an Arty)."""
-
-DDR3_PORT = 128
 
 
 def image_info(
@@ -113,7 +108,7 @@ def _bounds(header: Header) -> Iterator[str]:
     read = [entry for entry in header.entries if entry.name != "prologue.embed"]
     weights = sum(entry.unpadded for entry in read) + s.d_model + 2
     lying = sum(entry.length for entry in read)
-    rate = DDR3_BYTES * header.port / DDR3_PORT
+    rate = External(port=header.port).bytes_per_cycle
     yield f"A token, without padding, at {rate:g} bytes a cycle (DDR3 behind {header.port} bits):"
     yield f"  weights and its row of the embedding  {_cost(weights, rate)}"
     for what, positions in (("first", 1), ("last", s.slots)):

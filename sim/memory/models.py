@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from golden.errors import WeftError, write_whole
+from golden.external import PORT_BITS
 from sim.engines import cache
 from sim.memory import library
 
@@ -17,14 +18,6 @@ MEMORIES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 BYTES_PER_CYCLE = {"arty": 14.233, "ulx3s": 3.765}
 """What a memory gives a cycle when it is read from one end to the other (docs/memory.md)."""
-
-WIDTHS = (16, 32, 64, 128)
-"""Bits that a port may have."""
-
-
-def headers() -> list[Path]:
-    """Files that a main that includes ``open.h`` is made of, besides its own."""
-    return sorted(FOLDER.glob("*.h"))
 
 
 def parameters(memory: str) -> dict[str, int]:
@@ -51,8 +44,8 @@ def fast_of_width(memory: str, bits: int, folder: Path) -> Path:
 
     It is a file in ``folder``.  No chip is like that: cycles of such a port say nothing of a board.
     """
-    if bits not in WIDTHS:
-        raise WeftError(f"a memory port has {', '.join(map(str, WIDTHS))} bits, not {bits}")
+    if bits not in PORT_BITS:
+        raise WeftError(f"a memory port has {', '.join(map(str, PORT_BITS))} bits, not {bits}")
     changed = parameters(memory) | {"beat_bytes": bits // 8}
     text = "".join(f"{name} = {number}\n" for name, number in changed.items()).encode()
     file = folder / f"{memory}-{cache.digest(text)}.toml"

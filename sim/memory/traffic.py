@@ -12,7 +12,8 @@ from golden.errors import WeftError
 from sim import tools
 from sim.build import BUILD
 from sim.engines import cache, process
-from sim.memory.models import FOLDER, headers
+from sim.engines.verilator import HEADERS
+from sim.memory.models import FOLDER
 from sim.memory.patterns import Consumer
 
 MAIN = FOLDER / "traffic.cpp"
@@ -23,7 +24,7 @@ OPTIONS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror")
 def program() -> Path:
     """The driver, compiled if need be."""
     compiler = tools.cxx()
-    sources = [path.read_bytes() for path in (MAIN, *headers())]
+    sources = [path.read_bytes() for path in (MAIN, *HEADERS)]
     name = cache.digest(*sources, OPTIONS, tools.version_of(compiler))
 
     def make(target: Path) -> None:
