@@ -271,9 +271,14 @@ DEFAULT_MULTIPLIERS = 64
 DEFAULT_PORT = 128
 
 
+def usual_schedule(plan: Plan) -> str:
+    """The schedule of a plan for which none was asked: scales of rows need a memory outside."""
+    return "folded" if plan.scales == "matrix" else "external"
+
+
 def make_schedule(
     plan: Plan,
-    name: str = "folded",
+    name: str | None = None,
     multipliers: int = DEFAULT_MULTIPLIERS,
     streams: int = 1,
     weights: str = "rom",
@@ -282,7 +287,8 @@ def make_schedule(
 ) -> Schedule:
     """The schedule ``name`` within a budget of ``multipliers``, with beats of at most ``lanes``.
 
-    With an external memory its ``port`` (in bits) stands for the budget.
+    Without a name it is folded, or external where weights have scales of rows or groups.  With an
+    external memory its ``port`` (in bits) stands for the budget.
 
     Raises
     ------
@@ -291,6 +297,7 @@ def make_schedule(
         of two.
     """
     makers = {"folded": folded, "pipelined": pipelined, "serial": serial}
+    name = name or usual_schedule(plan)
     if name not in SCHEDULES:
         raise OptionError("schedule", f"is {name!r}; expected one of {', '.join(SCHEDULES)}")
     if plan.scales != "matrix" and name != "external":

@@ -1,7 +1,8 @@
 """The structure of a core as a picture that is not drawn yet: units, memories, values, arrays.
 
 Units stand in a row, each above its memories. What a unit answers runs along a track of its own
-above them, from which every reader takes it; below lie the multiplier arrays.
+above them, from which every reader takes it; below lie the multiplier arrays, and last a memory
+beside the chip.
 ``golden/draw_datapath.py`` paints it.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from golden.cards import named_sections
 from golden.plan import Plan
 from golden.schedule import Schedule, Unit
-from golden.stage import Activation, Attention, Embed, Linear, Stage
+from golden.stage import Activation, Attention, Embed, Linear, Norm, Stage
 from golden.words import counted
 
 GENERATOR = "generator"
@@ -30,6 +31,7 @@ class Block:
     """A unit: what it executes, the memories it reads, and its multipliers of ``array``.
 
     inputs: (source, queued) of every port: the unit that answers, and whether values may wait.
+    outside: what it reads from, and writes to, the external memory.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Block:
     stages: tuple[str, ...]
     memories: tuple[str, ...]
     inputs: tuple[tuple[str, bool], ...]
+    outside: tuple[str, ...] = ()
     multipliers: int = 0
     array: str | None = None
 
@@ -45,7 +48,8 @@ class Block:
 class Datapath:
     """The whole core.
 
-    tracks: values that leave a block, by its name.  arrays: multipliers by name.
+    tracks: values that leave a block, by its name.  arrays: multipliers by name.  port: bits of a
+    beat of the external memory, or 0 without one.
     """
 
     title: str
@@ -53,6 +57,7 @@ class Datapath:
     blocks: tuple[Block, ...]
     tracks: dict[str, tuple[str, ...]]
     arrays: dict[str, int]
+    port: int = 0
 
 
 def make_datapath(plan: Plan, schedule: Schedule) -> Datapath:
@@ -65,7 +70,8 @@ def make_datapath(plan: Plan, schedule: Schedule) -> Datapath:
         tracks.setdefault(schedule.unit(section, stage.name).name, []).append(stage.output)
     last = schedule.unit("epilogue", plan.epilogue.stages[-1].name).name
     loop = Block(GENERATOR, GENERATOR, ("prompts, tokens",), (), ((last, False),))
-    blocks = [_block(by_name[name], flow, schedule) for name in units]
+    layers = len(plan.layers) // schedule.instances
+    blocks = [_block(by_name[name], flow, schedule, layers) for name in units]
     arrays = {
         name: max(user.multipliers for user in users)
         for name, users in schedule.arrays().items()
@@ -79,6 +85,7 @@ def make_datapath(plan: Plan, schedule: Schedule) -> Datapath:
         (loop, *blocks),
         {name: tuple(dict.fromkeys(values)) for name, values in tracks.items()},
         arrays,
+        schedule.port,
     )
 
 
@@ -93,8 +100,8 @@ def _flow(plan: Plan, schedule: Schedule) -> Iterator[tuple[str, Stage, list[str
         source = made[stages.output]
 
 
-def _block(unit: Unit, flow: list, schedule: Schedule) -> Block:
-    """A unit with its ports: one for every other unit that it hears."""
+def _block(unit: Unit, flow: list, schedule: Schedule, layers: int) -> Block:
+    """A unit with its ports: one for every other unit that it hears; it serves so many layers."""
     mine = [x for x in flow if schedule.unit(x[0], x[1].name) == unit]
     ports: dict[str, bool] = {}
     for _, stage, sources in mine:
@@ -106,28 +113,63 @@ def _block(unit: Unit, flow: list, schedule: Schedule) -> Block:
             )
     if unit.kind == "sample":
         ports[GENERATOR] = False  # noise is made while the token is on its way
-    stages = [stage for _, stage, _ in mine]
-    names = tuple(stage.name for stage in stages)
-    memories = tuple(dict.fromkeys(text for text in _memories(stages, unit)))
+    names = tuple(stage.name for _, stage, _ in mine)
+    times = [(stage, layers if section == "layer0" else 1) for section, stage, _ in mine]
+    kept = () if schedule.port else _kept(times)
+    exp2 = 1 if schedule.port else max(unit.heads, 1)
+    memories = tuple(dict.fromkeys((*kept, *_tables([stage for stage, _ in times], exp2))))
     return Block(
-        unit.name, unit.kind, names, memories, tuple(ports.items()), unit.multipliers, unit.array
+        unit.name,
+        unit.kind,
+        names,
+        memories,
+        tuple(ports.items()),
+        tuple(_outside(times)) if schedule.port else (),
+        unit.multipliers,
+        unit.array,
     )
 
 
-def _memories(stages: list[Stage], unit: Unit) -> Iterator[str]:
-    """What the unit of these stages keeps or looks up."""
-    weights = [stage for stage in stages if isinstance(stage, Linear)]
-    if weights:
-        words = sum(stage.weights.size for stage in weights)
-        yield f"{words:,} weights, {weights[0].weight_bits} bits"
-    for stage in stages:
+def _weights(times: list[tuple[Stage, int]]) -> Iterator[str]:
+    """The matrices of a unit, those of equal width together."""
+    words: dict[int, int] = {}
+    for stage, count in times:
+        if isinstance(stage, Linear):
+            width = stage.weight_bits
+            words[width] = words.get(width, 0) + count * stage.weights.size
+    for width, number in words.items():
+        yield f"{number:,} weights, {width} bits"
+
+
+def _kept(times: list[tuple[Stage, int]]) -> Iterator[str]:
+    """What the unit of these stages, each in so many layers, keeps on the chip."""
+    yield from _weights(times)
+    for stage, count in times:
         if isinstance(stage, Embed):
             yield "{:,} × {:,} tokens".format(*stage.tokens.shape)
             if stage.positions is not None:
                 yield "{:,} × {:,} positions".format(*stage.positions.shape)
         elif isinstance(stage, Attention):
-            yield f"KV cache, 2 × {stage.slots:,} × {stage.output_size:,}"
-            yield f"softmax: {counted(max(unit.heads, 1), 'exp2 table')}"
+            yield f"KV cache, {2 * count} × {stage.slots:,} × {stage.output_size:,}"
+
+
+def _outside(times: list[tuple[Stage, int]]) -> Iterator[str]:
+    """What they reach in the external memory."""
+    yield from _weights(times)
+    if gains := sum(count * len(s.gain) for s, count in times if isinstance(s, Norm)):
+        yield f"{gains:,} gains"
+    for stage, count in times:
+        if isinstance(stage, Embed):
+            yield f"a row of {stage.tokens.shape[1]:,}"
+        elif isinstance(stage, Attention):
+            yield f"KV cache, {2 * count} × {stage.slots:,} × {stage.kv_heads * stage.d_head:,}"
+
+
+def _tables(stages: list[Stage], exp2: int) -> Iterator[str]:
+    """What it looks up; a softmax in so many tables of powers at once."""
+    for stage in stages:
+        if isinstance(stage, Attention):
+            yield f"softmax: {counted(exp2, 'exp2 table')}"
             yield "softmax: reciprocal table"
         elif isinstance(stage, Activation) and stage.function == "gelu":
             yield "GELU table"

@@ -10,10 +10,13 @@ from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
 
 from golden.datapath import Block, Datapath
 from golden.draw import COLOURS, FAINT, GROUND, INK, PAPER, PIXELS, STYLE, write_text
+from golden.words import counted
 
 WIDTH, GAP, MARGIN = 164, 26, 26
 HEADER, TRACK, HEIGHT, MEMORY, BAR = 96, 26, 66, 25, 40
-"""Lengths in pixels: of units, of what stands above them, and of what lies below."""
+OUTSIDE, LINE = 32, 18
+"""Lengths in pixels: of units, of what stands above them, and of what lies below; of the external
+memory's title, and of a line in it."""
 
 COLOUR = COLOURS | {"generator": INK, "serial": INK}
 
@@ -38,7 +41,11 @@ class _Painter:
         most = max(len(block.memories) for block in datapath.blocks)
         self.bar = self.top + HEIGHT + 10 + most * MEMORY + 34
         width = 2 * MARGIN + len(self.left) * (WIDTH + GAP) - GAP
+        self.outside = self.bar + BAR + 24
+        kept = max(len(block.outside) for block in datapath.blocks)
         height = self.bar + BAR + 46
+        if datapath.port:
+            height += 24 + OUTSIDE + kept * LINE
         self.figure = Figure(figsize=(width / PIXELS, height / PIXELS), dpi=PIXELS)
         self.figure.patch.set_facecolor(PAPER)
         self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -53,6 +60,8 @@ class _Painter:
             self._block(block)
         for name, multipliers in datapath.arrays.items():
             self._array(name, multipliers)
+        if datapath.port:
+            self._memory(kept)
 
     def _port(self, block: Block, k: int) -> float:
         """Where port ``k`` of a block is: inputs first, then what it answers."""
@@ -116,7 +125,7 @@ class _Painter:
         y = self.top + HEIGHT + 8 + len(block.memories) * MEMORY + 2
         style = {"arrowstyle": "<|-|>", "color": colour, "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
         self.axes.annotate("", (x, self.bar), (x, y), arrowprops=style)
-        told = f"{block.multipliers} products"
+        told = counted(block.multipliers, "product")
         write_text(self.axes, x + 8, self.bar - 14, told, 10.5, colour)
 
     def _array(self, name: str, multipliers: int) -> None:
@@ -126,12 +135,37 @@ class _Painter:
         bar = Rectangle((left, self.bar), width, BAR, fc=INK, ec="none")
         bar.set_gid(f"array:{name}")
         self.axes.add_patch(bar)
-        told = f"{multipliers} multipliers, 16 × 16 bits"
+        told = f"{counted(multipliers, 'multiplier')}, 16 × 16 bits"
         if len(users) > 1:
             told = f"ONE array of {told}, for every product of the model: one user a cycle"
         middle = left + width / 2, self.bar + BAR / 2
         size = 13 if len(users) > 1 else 9.5
         write_text(self.axes, *middle, told, size, PAPER, ha="center", weight="bold")
+
+    def _memory(self, lines: int) -> None:
+        """The memory beside the chip, and the way to every unit that reaches it."""
+        users = [block for block in self.datapath.blocks if block.outside]
+        left = min(self.left[block.name] for block in users) - GAP / 2
+        width = max(self.left[block.name] for block in users) + WIDTH - left
+        height = OUTSIDE + lines * LINE
+        bar = Rectangle((left, self.outside), width, height, fc=GROUND, ec=INK, lw=1.1)
+        bar.set_gid("memory")
+        self.axes.add_patch(bar)
+        told = f"external memory: one port of {self.datapath.port} bits, read in one line"
+        write_text(self.axes, left + 10, self.outside + 15, told, 13, INK, weight="bold")
+        for block in users:
+            self._reach(block)
+
+    def _reach(self, block: Block) -> None:
+        """What a unit has in the memory, and the way there, along its left side."""
+        x, colour = self.left[block.name], COLOUR[block.kind]
+        for k, text in enumerate(block.outside):
+            y = self.outside + OUTSIDE + (k + 0.3) * LINE
+            write_text(self.axes, x + 4, y, text, 10.5, colour)
+        way, y = x - GAP / 4, self.top + HEIGHT - 14
+        self._line([way, way, x - 8], [self.outside, y, y], colour)
+        head = [(x, y), (x - 9, y - 4.5), (x - 9, y + 4.5)]
+        self.axes.add_patch(Polygon(head, fc=colour, ec="none", zorder=3))
 
 
 def _wrapped(words: tuple[str, ...], most: int) -> list[str]:

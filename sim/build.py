@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule
+from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule, usual_schedule
 from golden.errors import OptionError, WeftError
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
@@ -162,7 +162,7 @@ def scheduled(target: Target, checkpoint: Checkpoint, plan: Plan) -> Design:
     WeftError
         If the weights take more than MOST_BITS, or make_schedule refuses.
     """
-    name = target.schedule or ("folded" if plan.scales == "matrix" else "external")
+    name = target.schedule or usual_schedule(plan)
     external = target.external
     if name != "external":
         _check_bits(plan, "weights", weight_bits(plan, streamed=target.weights == "stream"))

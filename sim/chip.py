@@ -26,7 +26,7 @@ from hdl.uart import LEAST_CYCLES
 from sim.build import CACHE, IMAGES, Design
 from sim.engines import process
 from sim.engines.image import write_image
-from sim.engines.verilator import Simulation, Verilator, memory_words
+from sim.engines.verilator import Simulation, Verilator, memory_arguments
 from sim.host import Link
 from sim.memory_player import flat_members, join_memory
 from sim.recorder import design_of
@@ -149,7 +149,7 @@ def running(design: Design, simulation: Simulation) -> Iterator[Link]:
         write_image(image, simulation.design.memories, folder)
         command, log = [simulation.program(None).resolve(), CLOCK_HZ // BAUD], folder / "log.txt"
         if design.schedule.port:
-            command += memory_words(design.external.outside(design.plan, IMAGES, folder))
+            command += memory_arguments(design.external.outside(design.plan, IMAGES, folder))
         with (
             _terminal() as (chip_end, port),
             log.open("wb") as file,

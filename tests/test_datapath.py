@@ -64,6 +64,33 @@ def test_several_streams_wait_where_units_are_shared():
     assert dict(blocks["embed"].inputs) == {GENERATOR: False}
 
 
+def test_a_memory_beside_the_chip():
+    """The whole model in it, every layer counted, and tables alone on the chip."""
+    _, datapath = made("rows", "external")
+    plan, blocks = MODELS["rows"], {block.name: block for block in datapath.blocks}
+    stages = [stage for _, stage in plan.stages()]
+    weights = sum(s.weights.size for s in stages if s.kind == "linear")
+    gains = sum(s.size for s in stages if s.kind == "norm")
+    attention = next(s for s in stages if s.kind == "attention")
+    cache = f"{attention.slots} × {attention.kv_heads * attention.d_head}"
+    assert datapath.port == 128
+    assert {name: block.outside for name, block in blocks.items() if block.outside} == {
+        "embed": (f"a row of {plan.prologue.stages[0].output_size}",),
+        "norm": (f"{gains} gains",),
+        "linear": (f"{weights:,} weights, 8 bits",),
+        "attention": (f"KV cache, {2 * len(plan.layers)} × {cache}",),
+    }
+    assert blocks["linear"].memories == blocks["embed"].memories == ()
+    assert blocks["attention"].memories == ("softmax: 1 exp2 table", "softmax: reciprocal table")
+
+
+def test_layers_that_share_a_datapath_have_their_weights_in_it():
+    _, datapath = made("block")
+    weights = sum(s.weights.size for _, s in MODELS["block"].stages() if s.kind == "linear")
+    linear = next(block for block in datapath.blocks if block.name == "linear")
+    assert linear.memories == (f"{weights:,} weights, 8 bits",)
+
+
 @pictures
 def test_the_svg_has_them(model, schedule):
     _, datapath = made(model, schedule)
@@ -77,3 +104,4 @@ def test_the_svg_has_them(model, schedule):
         assert f"unit:{block.name}" in names
         assert f"track:{block.name}" in names
     assert {f"array:{name}" for name in datapath.arrays} <= names
+    assert ("memory" in names) == (schedule == "external")

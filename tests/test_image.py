@@ -159,8 +159,7 @@ def test_places_of_a_layout():
     tied, untied = (Layout(plan_of(name), 32) for name in ("row", "untied rows"))
     for layout in (tied, untied):
         first = {(t.layer, t.stage.name): t.first for t in layout.tensors}
-        assert layout.layer_beats == first[1, "norm_attention"]
-        assert layout.all_layers_beats == 2 * layout.layer_beats == first[0, "norm_head"]
+        assert 2 * first[1, "norm_attention"] == first[0, "norm_head"]
         assert layout.keys(0, 0) == layout.weights_end
         assert layout.end == layout.weights_end + 2 * 2 * layout.head_beats
         # d_head 6: three beats of mantissas and one of exponents for a key, of 16 slots.

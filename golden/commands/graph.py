@@ -25,7 +25,7 @@ FOLDER = Path("build/graph")
 def graph(
     model: options.Model = options.MODEL,
     checkpoint_file: options.CheckpointFile = None,
-    schedule: options.Schedule = "folded",
+    schedule: options.Schedule = None,
     multipliers: options.Multipliers = DEFAULT_MULTIPLIERS,
     streams: options.Streams = 1,
     numbers: options.Numbers = None,

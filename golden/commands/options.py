@@ -30,7 +30,10 @@ Scales = Annotated[
 ]
 CacheBits = Annotated[int, checked.choice(of=CACHE_BITS, help="Width of cached keys and values.")]
 WeightBits = Annotated[int, checked.whole(least=2, most=MANTISSA_BITS, help="Width of a weight.")]
-Schedule = Annotated[str, checked.choice(of=SCHEDULES, help="One layer datapath, or one a layer.")]
+Schedule = Annotated[
+    str | None,
+    checked.choice(of=SCHEDULES, help="One layer datapath, or one a layer; as the model needs."),
+]
 Multipliers = Annotated[
     int, checked.whole(least=1, most=MOST_MULTIPLIERS, help="That the schedule may use.")
 ]

@@ -171,16 +171,6 @@ class Layout:
         return next(t.first for t in self.tensors if t.stage is stage)
 
     @property
-    def layer_beats(self) -> int:
-        """Beats of the weights of a layer: the same for every layer."""
-        return self.all_layers_beats // len(self.plan.layers)
-
-    @property
-    def all_layers_beats(self) -> int:
-        """Beats of all layers."""
-        return next(t.first for t in self.tensors if t.stage in self.plan.epilogue.stages)
-
-    @property
     def attention(self) -> Attention:
         """A template of the attention stages."""
         return next(s for s in self.plan.template if isinstance(s, Attention))

@@ -98,11 +98,11 @@ class Simulation:
             make_folder_for(trace.path)
             command += [Path(trace.path).resolve(), trace.start, trace.end(FOREVER)]
         if memory:
-            command += memory_words(memory)
+            command += memory_arguments(memory)
         return process.stream(command, run_folder, "the simulation")
 
 
-def memory_words(memory: Outside) -> list[str]:
+def memory_arguments(memory: Outside) -> list[str]:
     """How a program is told what memory it has."""
     contents = (f"load={at}:{Path(path).resolve()}" for path, at in memory.contents)
     return [f"memory={Path(memory.model).resolve()}", *contents]
