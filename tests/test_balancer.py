@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from golden.balancer import MAX_LANES, linear_shape, make_schedule
+from golden.balancer import make_schedule
 from golden.errors import WeftError
 from golden.schedule import sections
+from golden.schedules.shapes import MAX_LANES, linear_shape
 from golden.stage import Attention, Linear
 from tests.plans import PLANS, budgets, everywhere, least, schedules
 

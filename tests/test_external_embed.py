@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from golden.external import PORT_BITS
 from golden.formats import half_integers
 from golden.numbers import Fixed
+from golden.schedules.external import PORT_BITS
 from golden.stage import Embed, Exponent
 from golden.stages import Context
 from golden.stages.embed import execute

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from golden.external import PORT_BITS
+from golden.schedules.external import PORT_BITS
 from hdl.external.gains import Gains
 from tests.bench import Streams, padded
 from tests.external import to_beats

@@ -7,9 +7,9 @@ import pytest
 from amaranth.hdl import Cat
 
 from golden.blocks import GROUP
-from golden.external import PORT_BITS
 from golden.formats import Scaled, by_group, by_row
 from golden.numbers import Block, Fixed, Vector
+from golden.schedules.external import PORT_BITS
 from golden.stage import Exponent, Linear
 from golden.stages import Context
 from golden.stages.linear import execute

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from golden.blocks import GROUP
-from golden.external import CODE_BITS, PORT_BITS
 from golden.numbers import Block
+from golden.schedules.external import CODE_BITS, PORT_BITS
 from golden.stage import UNITY, Linear
 from hdl.external.layout import HALF, Rows, tensor_layout
 from hdl.external.matrix import Walk

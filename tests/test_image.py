@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from golden.external import PORT_BITS
 from golden.generate import run_token
 from golden.quantize import Options, quantize
+from golden.schedules.external import PORT_BITS
 from golden.stages import Context
 from golden.stages.attention import Cache
 from hdl.external.image import cache_bytes, memory_bytes, tensor_bytes

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from golden.errors import WeftError
-from golden.external import PORT_BITS
+from golden.schedules.external import PORT_BITS
 from sim import tools
 from sim.__main__ import app
 from sim.memory import compare, models, traffic

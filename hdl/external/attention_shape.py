@@ -9,8 +9,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import Out
 
 from golden import tables
-from golden.external import attention_lanes, attention_products
 from golden.numbers import EXPONENT_BITS, MANTISSA_BITS
+from golden.schedules.external import attention_lanes, attention_products
 from golden.stage import Attention as Stage
 from hdl.external.layout import whole
 

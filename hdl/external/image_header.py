@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import NamedTuple
 
 from golden.blocks import GROUP
-from golden.external import PORT_BITS
+from golden.schedules.external import PORT_BITS
 from golden.stage import SCALE_FRACTION, SCALED_BITS, Linear, Norm, Stage
 from hdl.external.image import place
 from hdl.external.layout import Gains, Groups, Layout, Rows, Tensor

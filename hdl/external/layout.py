@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from golden.blocks import GROUP
-from golden.external import CODE_BITS
 from golden.plan import Plan
+from golden.schedules.external import CODE_BITS
 from golden.stage import Attention, Embed, Linear, Norm, Stage
 
 HALF = 16

@@ -15,8 +15,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.external import CODE_BITS
 from golden.numbers import MANTISSA_BITS, Block, Fixed
+from golden.schedules.external import CODE_BITS
 from golden.stage import SCALE_FRACTION, SCALED_BITS, format_signature
 from golden.stage import Linear as Stage
 from hdl import adder, mac, requantise

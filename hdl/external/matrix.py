@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.blocks import GROUP
-from golden.external import CODE_BITS
+from golden.schedules.external import CODE_BITS
 from golden.stage import Linear as Stage
 from hdl.external.layout import HALF, Groups, tensor_layout
 

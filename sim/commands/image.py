@@ -9,10 +9,10 @@ from golden import checked
 from golden.blocks import Blocks
 from golden.commands import options
 from golden.errors import check_writable
-from golden.external import PORT_BITS
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
 from golden.quantize import Options, quantize
+from golden.schedules.external import PORT_BITS
 from golden.zoo import load
 from hdl.external import image_file
 from hdl.external.layout import Layout

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from golden import checked
-from golden.balancer import MAX_LANES
 from golden.commands import options
 from golden.errors import OptionError
 from golden.schedule import WEIGHTS
+from golden.schedules.shapes import MAX_LANES
 from sim.build import Target
 from sim.engines import ENGINES, FORMS
 from sim.memory.models import MEMORIES, MODELS

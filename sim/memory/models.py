@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from golden.errors import WeftError, write_whole
-from golden.external import PORT_BITS
+from golden.schedules.external import PORT_BITS
 from sim.engines import cache
 from sim.memory import library
 
