@@ -10,6 +10,7 @@ from boards import gateware
 from boards.board import Board
 from boards.build import SEED, Order
 from boards.fit import Configuration
+from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from sim.build import Design, Target, make_design, quantised, scheduled
 
@@ -20,7 +21,8 @@ class Wanted:
 
     Parameters
     ----------
-    model, checkpoint, numbers, lanes: as in sim.build.Target.  schedule, multipliers: of what fits.
+    model, checkpoint, numbers, lanes, scales, cache_bits, context, window: as in sim.build.Target.
+    schedule, multipliers: of what fits.
     """
 
     model: str
@@ -29,6 +31,10 @@ class Wanted:
     schedule: str | None
     multipliers: int | None
     lanes: int | None
+    scales: str | None = None
+    cache_bits: int = MANTISSA_BITS
+    context: int | None = None
+    window: int | None = None
 
 
 Choose = Callable[[Board, Plan, str | None, int | None], Configuration]
@@ -47,7 +53,11 @@ def default_design(way: Configuration) -> Design:
 
 def design_of(board: Board, wanted: Wanted, choose: Choose) -> tuple[Configuration, Design]:
     """What is wanted, in the configuration that ``choose`` finds for its plan (boards.fit)."""
-    target = Target(wanted.model, wanted.checkpoint, wanted.numbers, lanes=wanted.lanes)
+    target = Target(
+        wanted.model, wanted.checkpoint, wanted.numbers, wanted.schedule, lanes=wanted.lanes,
+        scales=wanted.scales, cache_bits=wanted.cache_bits, context=wanted.context,
+        window=wanted.window,
+    )  # fmt: skip
     if board.memory:
         target = replace(target, memory=board.memory)
     checkpoint, plan = quantised(target)

@@ -14,6 +14,7 @@ from golden.cards import LAST_POSITION, Card, Work, cards, named_sections
 from golden.plan import Plan, Section
 from golden.schedule import Schedule
 from golden.stage import Stage
+from golden.traffic import cache_bytes, weight_bytes
 
 CARD = (200, 98)
 GAP = (16, 46)
@@ -95,15 +96,26 @@ def make_diagram(plan: Plan, schedule: Schedule, seen: Mapping[str, Work] | None
     layout = _Layout(cards(plan, schedule, seen or {}))
     for section, title, stages in named_sections(plan, schedule):
         layout.section(section, title, stages)
+    return layout.diagram(plan.name, _subtitle(plan, schedule, seen))
+
+
+def _subtitle(plan: Plan, schedule: Schedule, seen: Mapping[str, Work] | None) -> str:
+    """What a token takes, and the bound of the multipliers, or of an external memory."""
     macs, when = plan.macs(LAST_POSITION), "with a full cache"
     if seen:
         macs, when = sum(work.macs for work in seen.values()), "on average in simulation"
-    subtitle = (
+    told = (
         f"{schedule.name}, {schedule.multipliers} multipliers, "
-        f"{macs:,.0f} multiply-accumulates a token {when}: "
-        f"at least {macs / schedule.multipliers:,.1f} cycles"
+        f"{macs:,.0f} multiply-accumulates a token {when}"
     )
-    return layout.diagram(plan.name, subtitle)
+    if not schedule.port:
+        return f"{told}: at least {macs / schedule.multipliers:,.1f} cycles"
+    needed = weight_bytes(plan) + cache_bytes(plan, LAST_POSITION)
+    beats = needed * 8 / schedule.port
+    return (
+        f"{told}; {needed / 1e6:,.1f} MB out of memory with a full cache: "
+        f"at least {beats:,.0f} cycles, a beat in each"
+    )
 
 
 class _Layout:

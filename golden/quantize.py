@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from golden.blocks import Blocks
 from golden.calibrate import LARGE
-from golden.errors import OptionError
+from golden.errors import OptionError, WeftError
 from golden.graph import from_checkpoint, lower
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
@@ -26,7 +26,7 @@ from golden.quantizer import (
     norm_format,
     turns,
 )
-from golden.scaled import ScaledQuantizer, is_llama
+from golden.scaled import LLAMA, ScaledQuantizer, is_llama
 
 __all__ = [
     "CACHE_BITS",
@@ -36,6 +36,7 @@ __all__ = [
     "Options",
     "has_groups",
     "norm_format",
+    "outside_scales",
     "quantize",
     "turns",
     "usual_scales",
@@ -85,6 +86,22 @@ def usual_scales(checkpoint: Checkpoint) -> str:
     """Which weights share a scale, if nobody says: groups where the file has them everywhere."""
     if checkpoint.config.parameters < LARGE or not is_llama(checkpoint.config):
         return "matrix"
+    return outside_scales(checkpoint)
+
+
+def outside_scales(checkpoint: Checkpoint) -> str:
+    """The same for an external memory, whatever the size of the model.
+
+    Raises
+    ------
+    WeftError
+        If the model cannot be kept in one.
+    """
+    if not is_llama(checkpoint.config):
+        raise WeftError(
+            f"an external memory is for models of {LLAMA}, and {checkpoint.name} is none; choose "
+            "one of these"
+        )
     return "group" if has_groups(checkpoint) else "row"
 
 

@@ -24,6 +24,12 @@ MORE_HEADROOM = 3
 """Bits that the residual stream has above what calibration asks for: it has enough below."""
 
 
+LLAMA = (
+    "the llama family (rotary positions, a gated MLP, a norm before the head and none after the "
+    "embedding)"
+)
+
+
 def is_llama(config: ModelConfig) -> bool:
     """Whether a model is of the family that has scales of rows or groups."""
     return (
@@ -41,9 +47,8 @@ class ScaledQuantizer(Quantizer):
         if not is_llama(graph.config):
             raise OptionError(
                 "scales",
-                f"is {options.scales!r}, which is for models of the llama family (rotary "
-                f"positions, a gated MLP, a norm before the head and none after the embedding), "
-                f"and {graph.name} is none; expected 'matrix'",
+                f"is {options.scales!r}, which is for models of {LLAMA}, and {graph.name} is none; "
+                "expected 'matrix'",
             )
         self._blocks, self._kept = blocks, {}
         super().__init__(graph, options)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from golden.balancer import DEFAULT_MULTIPLIERS, make_schedule, usual_schedule
-from golden.errors import OptionError, WeftError
+from golden.errors import WeftError
 from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
-from golden.quantize import Options, quantize
+from golden.quantize import Options, outside_scales, quantize
+from golden.resize import resized
 from golden.schedule import Schedule
 from golden.zoo import load
 from hdl.build import memory_image
@@ -117,37 +118,12 @@ class Design:
 
 
 def quantised(target: Target) -> tuple[Checkpoint, Plan]:
-    """The checkpoint of a target, and its plan."""
+    """The checkpoint of a target, and its plan; with scales that its schedule knows."""
     checkpoint = resized(load(target.model, target.checkpoint), target.context, target.window)
-    return checkpoint, quantize(checkpoint, target.options)
-
-
-LONGEST = 2048
-"""Positions of a model of which more would fit: what is kept of them on the chip stays small."""
-
-
-def resized(checkpoint: Checkpoint, context: int | None, window: int | None) -> Checkpoint:
-    """The model with another context, or a window of the last positions that slides for ever.
-
-    Raises
-    ------
-    WeftError
-        If the model cannot be had so.
-    """
-    c = checkpoint.config
-    if window is not None:
-        if c.position == "learned":
-            problem = f"is {window}; the positions of {checkpoint.name} are learned: expected none"
-            raise OptionError("window", problem)
-        return replace(checkpoint, config=replace(c, window=window, n_ctx=None))
-    longest = c.n_ctx if c.position != "rotary" or c.n_ctx is None else min(c.n_ctx, LONGEST)
-    if context is not None and (c.n_ctx is None or context > c.n_ctx):
-        problem = f"is {context}; {checkpoint.name} was made for {c.n_ctx}: expected at most that"
-        raise OptionError("context", problem)
-    if c.position == "learned" and context not in (None, c.n_ctx):
-        problem = f"is {context}; {checkpoint.name} has learned {c.n_ctx} positions: leave it out"
-        raise OptionError("context", problem)
-    return replace(checkpoint, config=replace(c, n_ctx=context or longest))
+    options = target.options
+    if target.schedule == "external":
+        options = replace(options, scales=options.scales or outside_scales(checkpoint))
+    return checkpoint, quantize(checkpoint, options)
 
 
 MOST_BITS = 1 << 26
@@ -179,7 +155,8 @@ def _check_bits(plan: Plan, what: str, bits: int) -> None:
     if bits > MOST_BITS:
         raise WeftError(
             f"the {what} of {plan.name} take {bits / 1e6:,.0f} Mbit, and a core keeps them on the "
-            f"chip; expected at most {MOST_BITS / 1e6:,.0f} Mbit: choose a smaller model"
+            f"chip; expected at most {MOST_BITS / 1e6:,.0f} Mbit: choose a smaller model, or "
+            "an external memory (leave SCALES and SCHEDULE out) for one of the llama family"
         )
 
 

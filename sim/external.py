@@ -65,19 +65,19 @@ class External:
         """The file that the simulation opens."""
         if self.bits == self._own:
             return models.path(self.controller, self.memory)
-        if self.controller != "fast":
-            problem = f"is {self.bits}; {self.memory} has {self._own}: expected those with litedram"
-            raise OptionError("port", problem)
         return models.fast_of_width(self.memory, self.bits, folder)
 
     def check(self, plan: Plan) -> None:
-        """Whether a plan's weights, keys and values find room.
+        """Whether there is such a memory, and a plan's weights, keys and values find room.
 
         Raises
         ------
         OptionError
             If not: says what there is, and how many positions would fit.
         """
+        if self.controller != "fast" and self.bits != self._own:
+            problem = f"is {self.bits}; {self.memory} has {self._own}: expected those with litedram"
+            raise OptionError("port", problem)
         layout, beat = Layout(plan, self.bits), self.bits // 8
         if layout.end * beat <= self.size:
             return

@@ -107,6 +107,8 @@ def _identity(
             "numbers": design.plan.numbers,
             "scales": design.plan.scales,
             "cache_bits": design.plan.cache_bits,
+            "context": design.checkpoint.config.n_ctx,
+            "window": design.checkpoint.config.window,
             "lanes": target.lanes,
             "port": design.schedule.port,
             "memory": design.external.memory if design.schedule.port else None,

@@ -376,9 +376,7 @@ def test_a_chip_with_its_memory_holds_a_conversation(monkeypatch, capsys, tmp_pa
     said = [*hello, Message("assistant", first), Message("user", "bold")]
     second, prompt = answered(talker, said, 1)
     assert (status, out) == (0, f"{first}\n{second}\n")
-    told = (
-        r"prompt: (\d+) tokens before the last; ([\d,]+) cycles a token, .*; [\d.]+ s a token here"
-    )
+    told = r"(\d+) tokens before the last; about ([\d,]+) cycles a token .*; [\d.]+ s a token here"
     before, cycles = zip(*re.findall(told, err), strict=True)
     assert int(before[1]) == len(prompt) - 1
     sampled = [float(mean) for mean in re.findall(r"tokens?; ([\d.]+) cycles a token", err)]

@@ -10,12 +10,13 @@ import pytest
 
 from golden.blocks import GROUP_BYTES, Blocks
 from golden.cli import run
-from golden.quantize import Options, quantize
+from golden.quantize import Options, outside_scales, quantize
+from golden.resize import LONGEST
 from hdl.external.image import memory_bytes
 from hdl.external.image_file import opened
 from hdl.external.layout import Layout
+from sim import build
 from sim.__main__ import app
-from sim.commands import image
 from tests.llama import BASE, random_llama
 
 CHECKPOINT = random_llama(replace(BASE, d_model=64, d_ff=96, n_layer=3))
@@ -34,7 +35,7 @@ def sim(capsys, *arguments):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(image, "load", lambda model, checkpoint: CHECKPOINT)
+    monkeypatch.setattr(build, "load", lambda model, checkpoint: CHECKPOINT)
     return tmp_path
 
 
@@ -65,6 +66,21 @@ def test_an_image_is_written_and_shown(capsys, folder, words, port, options):
     assert "layer1.q" not in out
     _, out, _ = sim(capsys, "image-info", f"--file={path}", "--every")
     assert all(entry.name in out for entry in found.header.entries)
+
+
+@pytest.mark.parametrize(
+    ("words", "slots"), [([], LONGEST), (["--context=100"], 100), (["--window=30"], 30)]
+)
+def test_an_image_is_of_the_plan_that_cores_have(capsys, folder, monkeypatch, words, slots):
+    """A longer context than cores keep by themselves, another one, a window."""
+    long = replace(CHECKPOINT, config=replace(CHECKPOINT.config, n_ctx=2 * LONGEST))
+    monkeypatch.setattr(build, "load", lambda model, checkpoint: long)
+    assert sim(capsys, "image", "--model=stories15m", *words)[0] == 0
+    header = opened(folder / "build/image/stories15m.weft").header
+    asked = {name.lstrip("-"): int(value) for name, value in (w.split("=") for w in words)}
+    target = build.Target("stories15m", scales="row", **asked)
+    assert header.shapes.slots == slots
+    assert header.plan == build.make_design(target).plan.digest()
 
 
 def test_the_cost_of_a_token(capsys, folder):
@@ -126,4 +142,5 @@ def test_groups_of_the_file_are_kept_if_all_layers_have_them(kinds, scales):
     kept = {name: kinds[k % 2] for k, name in enumerate(matrices)}
     blocks = {name: Blocks(kind, np.zeros((1, 1, GROUP_BYTES[kind]), np.uint8))
               for name, kind in kept.items() if kind}  # fmt: skip
-    assert image.usual_scales(SimpleNamespace(config=CHECKPOINT.config, blocks=blocks)) == scales
+    found = SimpleNamespace(config=CHECKPOINT.config, blocks=blocks)
+    assert outside_scales(found) == scales

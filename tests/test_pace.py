@@ -42,8 +42,8 @@ def test_a_slow_device_shows_how_slow_it_is(monkeypatch, capsys, terminal):
     assert capsys.readouterr().err == clear
     said = pace.spoke(Token(1, 4, 2_000_000, False))
     assert said == (
-        "prompt: 4 tokens before the last; 2,000,000 cycles a token, 25 tokens/s at 50 MHz; 3 min "
-        "a token here"
+        "prompt: 4 tokens before the last; about 2,000,000 cycles a token with the way over the "
+        "link, 25 tokens/s at 50 MHz; 3 min a token here"
     )
     pace.waiting()
     assert capsys.readouterr().err == ""  # it speaks

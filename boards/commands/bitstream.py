@@ -20,6 +20,7 @@ from boards.resources import NAMES, fits, used
 from golden import checked
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
+from golden.numbers import MANTISSA_BITS
 from sim.build import BUILD
 from sim.commands.options import Lanes
 from sim.measure import measure
@@ -46,6 +47,10 @@ def bitstream(
     model: options.Model = options.MODEL,
     checkpoint: options.CheckpointFile = None,
     numbers: options.Numbers = None,
+    scales: options.Scales = None,
+    cache_bits: options.CacheBits = MANTISSA_BITS,
+    context: options.Context = None,
+    window: options.Window = None,
     multipliers: Multipliers = None,
     lanes: Lanes = None,
     schedule: Schedule = None,
@@ -59,7 +64,10 @@ def bitstream(
     for name in ("report.json", "timing.json"):
         check_writable(folder / name)
     mhz = clock_of(chosen, clock)
-    wanted = Wanted(model, checkpoint, numbers, schedule, multipliers, lanes)
+    wanted = Wanted(
+        model, checkpoint, numbers, schedule, multipliers, lanes, scales, cache_bits, context,
+        window,
+    )  # fmt: skip
     way, design = design_of(chosen, wanted, fit.choose)
     order = order_of(chosen, design, mhz, seed)
     made = order.made_mhz

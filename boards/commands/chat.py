@@ -45,8 +45,8 @@ def chat(
     numbers: options.Numbers = DEFAULT.numbers,
     scales: options.Scales = DEFAULT.scales,
     cache_bits: options.CacheBits = DEFAULT.cache_bits,
-    context: simulation.Context = DEFAULT.context,
-    window: simulation.Window = DEFAULT.window,
+    context: options.Context = DEFAULT.context,
+    window: options.Window = DEFAULT.window,
     multipliers: Annotated[
         int | None,
         checked.whole(least=1, most=options.MOST_MULTIPLIERS, help="Of a simulated chip."),

@@ -67,7 +67,8 @@ class Pace:
     def spoke(self, token: Token) -> str:
         """The first token came; answers what the others of the prompt have cost.
 
-        The last one of the prompt belongs to the token that was sampled after it.
+        The last one of the prompt belongs to the token that was sampled after it.  Of tokens
+        that are not sampled the device counts none: its time is read over the link, twice.
         """
         cycles, seconds = self._first = self._passed()
         if self.bound:
@@ -77,8 +78,9 @@ class Pace:
             return "the prompt is a single token"
         mean = spent / before
         return (
-            f"prompt: {counted(before, 'token')} before the last; {mean:,.0f} cycles a token, "
-            f"{rate(self.clock_hz, mean)} at {self.clock_hz / 1e6:g} MHz; "
+            f"prompt: {counted(before, 'token')} before the last; about {mean:,.0f} cycles a token "
+            f"with the way over the link, {rate(self.clock_hz, mean)} at "
+            f"{self.clock_hz / 1e6:g} MHz; "
             f"{duration(mean * seconds / max(cycles, 1))} a token here"
         )
 

@@ -17,6 +17,7 @@ from golden.errors import WeftError, check_writable, write_whole
 from golden.numbers import MANTISSA_BITS
 from golden.plan import Plan
 from golden.quantize import WEIGHT_BITS, Options, quantize
+from golden.resize import resized
 from golden.schedule import Schedule
 
 FOLDER = Path("build/graph")
@@ -32,6 +33,8 @@ def graph(
     weight_bits: options.WeightBits = WEIGHT_BITS,
     scales: options.Scales = None,
     cache_bits: options.CacheBits = MANTISSA_BITS,
+    context: options.Context = None,
+    window: options.Window = None,
     report: Annotated[
         Path | None,
         checked.file(help="Busy cycles; build/sim/<model>/report.json if it fits, when not given"),
@@ -51,7 +54,7 @@ def graph(
         files[f"datapath {form}"] = output.with_name(f"{output.stem}-datapath.{form}")
     for file in files.values():
         check_writable(file)
-    checkpoint = zoo.load(model, checkpoint_file)
+    checkpoint = resized(zoo.load(model, checkpoint_file), context, window)
     plan = quantize(checkpoint, Options(numbers, weight_bits, scales, cache_bits))
     chosen = make_schedule(plan, schedule, multipliers, streams)
     if report is not None:

@@ -17,6 +17,9 @@ MOST_MULTIPLIERS = 1 << 14
 
 MOST_STREAMS = 1 << 10
 
+MOST_TOKENS = (1 << 32) - 1
+"""What the hardware counts to."""
+
 Model = Annotated[str, checked.choice(of=PRESETS, help="Preset.")]
 CheckpointFile = Annotated[
     Path | None, checked.file("--checkpoint", help="Weights; the preset's own if none.")
@@ -38,6 +41,12 @@ Multipliers = Annotated[
     int, checked.whole(least=1, most=MOST_MULTIPLIERS, help="That the schedule may use.")
 ]
 Streams = Annotated[int, checked.whole(least=1, most=MOST_STREAMS, help="Sequences in flight.")]
+Context = Annotated[
+    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Longest sequence, in tokens.")
+]
+Window = Annotated[
+    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Positions that attention sees.")
+]
 Seed = Annotated[
     int, checked.whole(least=0, most=(1 << 32) - 1, help="The same seed gives the same result.")
 ]

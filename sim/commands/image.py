@@ -6,17 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from golden import checked
-from golden.blocks import Blocks
 from golden.commands import options
 from golden.errors import check_writable
-from golden.model import Checkpoint
 from golden.numbers import MANTISSA_BITS
-from golden.quantize import Options, quantize
 from golden.schedules.external import PORT_BITS
-from golden.zoo import load
 from hdl.external import image_file
 from hdl.external.layout import Layout
-from sim.build import BUILD
+from sim.build import BUILD, Target, quantised
 from sim.progress import progress
 from sim.setup.console import step
 
@@ -39,6 +35,8 @@ def image(
     port: Port = WIDEST,
     scales: Scales = None,
     cache_bits: options.CacheBits = MANTISSA_BITS,
+    context: options.Context = None,
+    window: options.Window = None,
     output: Annotated[
         Path | None, checked.file(ends=(SUFFIX,), help="In build/image/<model> if none.")
     ] = None,
@@ -46,11 +44,12 @@ def image(
     """Write the weights of a model of the llama family as an external memory holds them."""
     path = output or FOLDER / f"{model}{SUFFIX}"
     check_writable(path)
-    with step(f"loading {model}"):
-        loaded = load(model, checkpoint)
-    chosen = scales or usual_scales(loaded)
-    with step(f"quantising it, a scale a {chosen}"):
-        plan = quantize(loaded, Options(scales=chosen, cache_bits=cache_bits))
+    target = Target(
+        model, checkpoint, schedule="external", scales=scales, cache_bits=cache_bits,
+        context=context, window=window,
+    )  # fmt: skip
+    with step(f"loading and quantising {model}"):
+        loaded, plan = quantised(target)
     layout = Layout(plan, port)
     with step(f"writing {path}") as note:
         size = layout.weights_end * layout.port // 8
@@ -60,12 +59,3 @@ def image(
         written.check(progress(size, note))
         written.check_layout(layout)
     print(f"{path}  {header.data_offset + header.data_bytes:,} bytes, plan {header.plan[:16]}")
-
-
-def usual_scales(checkpoint: Checkpoint) -> str:
-    """Groups where the file has them in all layers, to be taken as they are; else rows."""
-    shapes = checkpoint.config.shapes.items()
-    matrices = [name for name, shape in shapes if name.startswith("layer") and len(shape) == 2]
-    kept = (checkpoint.blocks.get(name) for name in matrices)
-    groups = all(isinstance(each, Blocks) and each.has_groups for each in kept)
-    return "group" if groups else "row"

@@ -22,9 +22,6 @@ from sim.memory.models import MEMORIES, MODELS
 from sim.workload import REQUEST_DEPTH, TEMPERATURES, Sampling
 
 MOST_LANES = 1 << 10
-MOST_TOKENS = (1 << 32) - 1
-"""What the hardware counts to."""
-
 MOST_CYCLES = 1 << 40
 """More than anyone has patience for."""
 
@@ -44,12 +41,6 @@ Controller = Annotated[
 Port = Annotated[
     int | None, checked.whole(least=16, most=128, help="Bits of its port; the board's own if none.")
 ]
-Context = Annotated[
-    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Longest sequence, in tokens.")
-]
-Window = Annotated[
-    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Positions that attention sees.")
-]
 
 TARGET = {
     "model": options.Model,
@@ -65,8 +56,8 @@ TARGET = {
     "memory": Memory,
     "controller": Controller,
     "port": Port,
-    "context": Context,
-    "window": Window,
+    "context": options.Context,
+    "window": options.Window,
 }
 """The option of every field of ``Target``."""
 
@@ -76,7 +67,7 @@ Names = Annotated[
     checked.whole(least=1, most=REQUEST_DEPTH, help="How many names (texts) to generate."),
 ]
 Tokens = Annotated[
-    int | None, checked.whole(least=1, most=MOST_TOKENS, help="Tokens of a text, at most.")
+    int | None, checked.whole(least=1, most=options.MOST_TOKENS, help="Tokens of a text, at most.")
 ]
 Start = Annotated[
     int,
