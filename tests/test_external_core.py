@@ -8,12 +8,14 @@ import pytest
 from golden.config import LINEARS
 from golden.generate import Request, generate, generate_all
 from golden.noise import noise_scale
+from golden.zoo.gguf import load
 from hdl.external.layout import Layout
 from sim import session
 from sim.external import External
 from sim.mismatch import Mismatch
+from tests import gguf_files
 from tests.external_cores import GROUPS, OPEN, PLAYED, Case, prefill, token_cycles
-from tests.llama import BASE
+from tests.llama import BASE, random_llama
 from tests.models import some_requests
 
 CASES = {
@@ -91,6 +93,17 @@ def test_other_weights_of_one_shape(seed, tmp_path):
     made = OPEN.design(seed=seed)
     assert made.key() == OPEN.design().key()
     assert OPEN.run(made, some_requests(made.plan, 3, seed), tmp_path).tokens
+
+
+def test_a_file_with_biases(tmp_path):
+    # Groups and biases of a GGUF file, on the gateware of random ones of that shape.
+    source = random_llama(replace(PLAYED.config, n_ctx=16, window=None), 9)
+    c = load(gguf_files.write(tmp_path / "some.gguf", source, "Q4_1"))
+    made = PLAYED.design(replace(c, config=replace(c.config, n_ctx=None, window=5)))
+    assert made.key() == PLAYED.design().key()
+    biases = [s for _, s in made.plan.stages() if s.kind == "bias"]
+    assert len(biases) == len(LINEARS) * PLAYED.config.n_layer
+    assert PLAYED.run(made, some_requests(made.plan, 3, 1), tmp_path).tokens
 
 
 # Cycles --------------------------------------------------------------------------------------
