@@ -227,11 +227,10 @@ class Quantizer:
             stages.append(stage)
             formats[node.name] = stage.format
             if node.kind == "bias" and node.inputs[0] not in BRANCHES:
-                linear = node.inputs[0]
-                blocks[node.name], formats[f"block_{linear}"] = self._convert(
-                    stages, node.name, stage.format, f"block_{linear}", stage.output_size,
-                    self._block(linear),
-                )  # fmt: skip
+                name, size = f"block_{node.inputs[0]}", stage.output_size
+                blocks[node.name], formats[name] = self._convert(
+                    stages, node.name, stage.format, name, size, self._block(node.inputs[0])
+                )
         return Section(tuple(stages), INPUT, nodes[-1].name)
 
     def _stage(self, layer: int, node: Node, inputs, sources: list[Format]) -> Stage:

@@ -51,7 +51,7 @@ class ExternalCore(Core):
         )
         wiring.connect(m, traffic.norm, gains.i)
         wiring.connect(m, gains.o, norm.gains)
-        if hasattr(traffic, "bias"):
+        if any(unit.kind == "bias" for unit in self.schedule.units):
             self._join_biases(m)
         wiring.connect(m, traffic.embed, self._component("embed").rows)
         wiring.connect(m, traffic.linear, self._component("linear").weights)
@@ -60,7 +60,11 @@ class ExternalCore(Core):
         wiring.connect(m, attention.store, traffic.store)
 
     def _join_biases(self, m: Module) -> None:
-        """The reader of biases, with room for a whole vector."""
+        """The reader of biases, with room for a whole vector.
+
+        Layers that have biases answer in one format, and so in the order of their matrices, which
+        is that of their biases.
+        """
         unit = self._component("bias")
         most = max(s.output_size for s in self.plan.template if isinstance(s, Bias))
         lanes = next(u.lanes for u in self.schedule.units if u.kind == "bias")
