@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from golden.cards import named_sections
 from golden.plan import Plan
 from golden.schedule import Schedule, Unit
-from golden.stage import Activation, Attention, Embed, Linear, Norm, Stage
+from golden.stage import Activation, Attention, Bias, Embed, Linear, Norm, Stage
 from golden.words import counted
 
 GENERATOR = "generator"
@@ -131,7 +131,7 @@ def _block(unit: Unit, flow: list, schedule: Schedule, layers: int) -> Block:
 
 
 def _weights(times: list[tuple[Stage, int]]) -> Iterator[str]:
-    """The matrices of a unit, those of equal width together."""
+    """The matrices of a unit, those of equal width together, or its biases."""
     words: dict[int, int] = {}
     for stage, count in times:
         if isinstance(stage, Linear):
@@ -139,6 +139,8 @@ def _weights(times: list[tuple[Stage, int]]) -> Iterator[str]:
             words[width] = words.get(width, 0) + count * stage.weights.size
     for width, number in words.items():
         yield f"{number:,} weights, {width} bits"
+    if biases := sum(count * stage.bias.size for stage, count in times if isinstance(stage, Bias)):
+        yield f"{biases:,} biases"
 
 
 def _kept(times: list[tuple[Stage, int]]) -> Iterator[str]:

@@ -21,6 +21,7 @@ COLOURS = {
     "embed": "#0e9f6e",
     "norm": "#0694a2",
     "linear": "#2563eb",
+    "bias": "#0ea5e9",
     "attention": "#7c3aed",
     "activation": "#ea580c",
     "rope": "#b91c1c",

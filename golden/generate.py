@@ -12,6 +12,7 @@ from golden.stages import (
     Context,
     activation,
     attention,
+    bias,
     convert,
     embed,
     gate,
@@ -27,6 +28,7 @@ EXECUTE = {
     for module in (
         activation,
         attention,
+        bias,
         convert,
         embed,
         gate,

@@ -26,7 +26,7 @@ class Node:
 
     Parameters
     ----------
-    kind: embed, norm, linear, rope, attention, activation, gate or residual.
+    kind: embed, norm, linear, bias, rope, attention, activation, gate or residual.
     name: of the node and of its output; inputs: names of values.
     weights: float arrays by name.  base: in attention, the base of the softmax (e or 2);
     scale: in attention, the factor of its scores.  tensor: of the checkpoint, if weights are one.
@@ -87,7 +87,7 @@ def _check_expressible(checkpoint: Checkpoint) -> None:
         "GELU beside rotary positions": c.activation == "gelu" and c.position == "rotary",
         "SiLU without a gate": c.activation == "silu" and not c.gated,
         "gains in the norm after its embedding": c.norm_gain and c.norm_embedding,
-        "biases": bool(c.biases),
+        "biases beside GELU": bool(c.biases) and c.activation == "gelu",
     }
     named = ", ".join(name for name, present in beyond.items() if present)
     if named:
@@ -102,37 +102,52 @@ def _norm(w, name: str, tensor: str, source: str = INPUT) -> Node:
     return Node("norm", name, (source,), {"gain": w[tensor]} if tensor in w else {})
 
 
-def _layer(c: ModelConfig, w, i: int) -> tuple[Node, ...]:
-    def linear(name: str, source: str, tensor: str) -> Node:
-        tensor = f"layer{i}.{tensor}"
-        return Node("linear", name, (source,), {"w": w[tensor]}, tensor=tensor)
+class _Nodes(list):
+    """The nodes of a layer, one after the other."""
 
-    turned = c.position == "rotary"
-    queries = ("rotate_q", "rotate_k", "v") if turned else ("q", "k", "v")
-    rotations = [Node("rope", f"rotate_{name}", (name,)) for name in "qk" if turned]
-    wide = [linear("fc1", "norm_mlp", "mlp_fc1")]
+    def __init__(self, weights, layer: int):
+        super().__init__()
+        self._weights, self._layer = weights, layer
+
+    def add(self, kind: str, name: str, *inputs: str, **more) -> str:
+        """Append a node; answers its name."""
+        self.append(Node(kind, name, inputs, **more))
+        return name
+
+    def norm(self, name: str, source: str) -> str:
+        """Append a norm; answers its name."""
+        self.append(_norm(self._weights, name, f"layer{self._layer}.{name}", source))
+        return name
+
+    def linear(self, name: str, source: str, tensor: str) -> str:
+        """Append a linear layer, and its bias if it has one; answers the name of the last."""
+        tensor = f"layer{self._layer}.{tensor}"
+        bias = f"{tensor}.bias"
+        self.add("linear", name, source, weights={"w": self._weights[tensor]}, tensor=tensor)
+        if bias not in self._weights:
+            return name
+        b = self._weights[bias]
+        return self.add("bias", f"{name}_bias", name, weights={"b": b}, tensor=bias)
+
+
+def _layer(c: ModelConfig, w, i: int) -> tuple[Node, ...]:
+    nodes = _Nodes(w, i)
+    x = nodes.norm("norm_attention", INPUT)
+    q, k, v = (nodes.linear(name, x, f"attn_w{name}") for name in "qkv")
+    if c.position == "rotary":
+        q, k = nodes.add("rope", "rotate_q", q), nodes.add("rope", "rotate_k", k)
+    x = nodes.add("attention", "attention", q, k, v, scale=1 / math.sqrt(c.d_head))
+    x = nodes.linear("project", x, "attn_wo")
+    stream = nodes.add("residual", "residual_attention", INPUT, x)
+    x = nodes.norm("norm_mlp", stream)
     if c.gated:
-        wide = [
-            linear("gate", "norm_mlp", "mlp_gate"),
-            *wide,
-            Node("gate", "gated", ("gate", "fc1")),
-        ]
+        gate = nodes.linear("gate", x, "mlp_gate")
+        x = nodes.add("gate", "gated", gate, nodes.linear("fc1", x, "mlp_fc1"))
     else:
-        wide.append(Node("activation", "activation", ("fc1",)))
-    return (
-        _norm(w, "norm_attention", f"layer{i}.norm_attention"),
-        linear("q", "norm_attention", "attn_wq"),
-        linear("k", "norm_attention", "attn_wk"),
-        linear("v", "norm_attention", "attn_wv"),
-        *rotations,
-        Node("attention", "attention", queries, scale=1 / math.sqrt(c.d_head)),
-        linear("project", "attention", "attn_wo"),
-        Node("residual", "residual_attention", (INPUT, "project")),
-        _norm(w, "norm_mlp", f"layer{i}.norm_mlp", "residual_attention"),
-        *wide,
-        linear("fc2", wide[-1].name, "mlp_fc2"),
-        Node("residual", "residual_mlp", ("residual_attention", "fc2")),
-    )
+        x = nodes.add("activation", "activation", nodes.linear("fc1", x, "mlp_fc1"))
+    x = nodes.linear("fc2", x, "mlp_fc2")
+    nodes.add("residual", "residual_mlp", stream, x)
+    return tuple(nodes)
 
 
 def fold_attention_scale(graph: Graph) -> Graph:
@@ -142,22 +157,27 @@ def fold_attention_scale(graph: Graph) -> Graph:
     """
 
     def fold(nodes: Sequence[Node]) -> tuple[Node, ...]:
-        sources = {n.name: n.inputs[0] for n in nodes if n.kind == "rope"}  # a turn keeps lengths
-        factor = {
-            sources.get(n.inputs[0], n.inputs[0]): n.scale * math.log2(n.base)
-            for n in nodes
-            if n.kind == "attention"
-        }
-        changed = []
+        attention = next(n for n in nodes if n.kind == "attention")
+        factor = attention.scale * math.log2(attention.base)
+        scaled, changed = _up_to_linear(nodes, attention.inputs[0]), []
         for n in nodes:
-            if n.name in factor:
-                n = replace(n, weights={"w": n.weights["w"] * factor[n.name]})
-            elif n.kind == "attention":
+            if n.name in scaled:
+                n = replace(n, weights={key: a * factor for key, a in n.weights.items()})
+            elif n is attention:
                 n = replace(n, scale=1.0, base=2.0)
             changed.append(n)
         return tuple(changed)
 
     return replace(graph, layers=tuple(fold(nodes) for nodes in graph.layers))
+
+
+def _up_to_linear(nodes: Sequence[Node], value: str) -> set[str]:
+    """A value and those before it, up to its linear layer: a turn keeps lengths."""
+    makers, found = {n.name: n for n in nodes}, {value}
+    while makers[value].kind != "linear":
+        value = makers[value].inputs[0]
+        found.add(value)
+    return found
 
 
 def fold_gains(graph: Graph) -> Graph:
@@ -184,11 +204,14 @@ def share_out_groups(graph: Graph) -> Graph:
     c = graph.config
     groups = c.n_head // c.kv_heads
 
+    def repeated(rows: np.ndarray) -> np.ndarray:
+        heads = rows.reshape(c.kv_heads, c.d_head, *rows.shape[1:])
+        return np.repeat(heads, groups, axis=0).reshape(c.d_model, *rows.shape[1:])
+
     def share(node: Node) -> Node:
-        if node.name not in ("k", "v"):
+        if node.name not in ("k", "k_bias", "v", "v_bias"):
             return node
-        heads = node.weights["w"].reshape(c.kv_heads, c.d_head, -1)
-        return replace(node, weights={"w": np.repeat(heads, groups, axis=0).reshape(c.d_model, -1)})
+        return replace(node, weights={key: repeated(a) for key, a in node.weights.items()})
 
     return replace(graph, layers=tuple(tuple(map(share, nodes)) for nodes in graph.layers))
 
@@ -266,6 +289,8 @@ def _execute(
         return ACTIVATION[c.activation](x) * inputs[1]
     if node.kind == "linear":
         return x @ node.weights["w"].T.astype(x.dtype, copy=False)
+    if node.kind == "bias":
+        return x + node.weights["b"].astype(x.dtype, copy=False)
     if node.kind == "activation":
         return ACTIVATION[c.activation](x)
     if node.kind == "residual":

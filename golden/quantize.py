@@ -63,11 +63,11 @@ def _resolved(checkpoint: Checkpoint, options: Options) -> Options:
         replace(options, scales=options.scales or usual_scales(checkpoint)),
         checkpoint.config,
     )
-    needs_blocks = c.position == "rotary" or c.gated or options.scales != "matrix"
+    needs_blocks = c.position == "rotary" or c.gated or bool(c.biases) or options.scales != "matrix"
     if options.numbers == "fixed" and needs_blocks:
         problem = (
-            "is 'fixed', but rotary positions, gated MLPs and scales of rows or groups need "
-            "blocks; expected 'block'"
+            "is 'fixed', but rotary positions, gated MLPs, biases and scales of rows or groups "
+            "need blocks; expected 'block'"
         )
         raise OptionError("numbers", problem)
     if options.scales == "matrix" and options.cache_bits != MANTISSA_BITS:

@@ -18,9 +18,11 @@ from golden.model import ModelConfig
 from golden.numbers import MANTISSA_BITS, Block, Fixed, Format, fitting_fraction, quantise
 from golden.plan import Plan, Section
 from golden.stage import (
+    BIASED_BITS,
     PHASE_BITS,
     Activation,
     Attention,
+    Bias,
     Convert,
     Embed,
     Exponent,
@@ -38,8 +40,14 @@ NUMBERS = ("fixed", "block")
 SCALES = ("matrix", "row", "group")
 CACHE_BITS = (8, 16)
 WEIGHT_BITS = 8
-STREAM_BITS = {"fixed": MANTISSA_BITS, "block": 32}
+STREAM_BITS = {"fixed": MANTISSA_BITS, "block": BIASED_BITS}
 """Width of the residual stream for each kind of number."""
+
+BRANCHES = ("project", "fc2")
+"""Linear layers whose answers, biased or not, are added to the residual stream."""
+
+MORE_HEADROOM = 3
+"""Bits that 32-bit formats have above what calibration asks for: they have enough below."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Quantizer:
         self.graph, self.options = graph, options
         self.peaks = calibrate.peaks(graph)
         self.block = options.numbers == "block"
+        self._biased = {n.inputs[0] for n in graph.layers[0] if n.kind == "bias"}
         self.stream = Fixed(STREAM_BITS[options.numbers], self._stream_fraction())
 
     def plan(self) -> Plan:
@@ -96,7 +105,8 @@ class Quantizer:
     def _stream_fraction(self) -> int:
         """One fraction for the residual stream of all layers, exact to reach from its branches."""
         start = self.graph.prologue[-1].name
-        names = (start, "project", "fc2", "residual_attention", "residual_mlp")
+        biased = [f"{name}_bias" for name in BRANCHES]
+        names = (start, *BRANCHES, *biased, "residual_attention", "residual_mlp")
         peak = max(value for (_, name), value in self.peaks.items() if name in names)
         fraction = fitting_fraction(peak, STREAM_BITS[self.options.numbers])
         if self.block:
@@ -127,10 +137,14 @@ class Quantizer:
     def _format(self, layer: int, node: Node, source: Format) -> Format:
         """The format in which a linear layer answers."""
         if self.block:
-            return Block(MANTISSA_BITS)
-        if node.name in ("project", "fc2"):
+            return Block(MANTISSA_BITS) if node.name in self._biased else self._block(node.name)
+        if node.name in BRANCHES:
             return self.stream
         return self._answer(layer, node, source)
+
+    def _block(self, name: str) -> Block:
+        """The block in which the readers of a linear layer get its answer, its bias included."""
+        return Block(MANTISSA_BITS)
 
     def _answer(self, layer: int, node: Node, source: Fixed) -> Fixed:
         """The static format of a linear layer's answer: no finer than its exact products."""
@@ -176,16 +190,18 @@ class Quantizer:
         """The norm after the embedding, if any, answering in the stream's format (or a block)."""
         for _ in nodes:
             if self.block:
-                value, form = self._convert(stages, value, form, "block_embedding")
+                size = self.graph.config.d_model
+                value, form = self._convert(stages, value, form, "block_embedding", size)
             target = Block(MANTISSA_BITS) if self.block else self.stream
             stages.append(self._norm("norm_embedding", value, form, target))
             value, form = "norm_embedding", target
         return value, form
 
-    def _convert(self, stages, value: str, form: Format, name: str) -> tuple[str, Format]:
-        size = self.graph.config.d_model
-        stages.append(Convert(name, (value,), name, size, form, Block(MANTISSA_BITS)))
-        return name, Block(MANTISSA_BITS)
+    def _convert(
+        self, stages, value: str, form: Format, name: str, size: int, to: Block = Block()
+    ) -> tuple[str, Format]:
+        stages.append(Convert(name, (value,), name, size, form, to))
+        return name, to
 
     def _norm(self, name: str, value: str, source: Format, form: Format | None = None) -> Norm:
         n = self.graph.config.d_model
@@ -196,18 +212,25 @@ class Quantizer:
         return Norm(name, (value,), name, n, Exponent(epsilon), scale, source, chosen)
 
     def _section(self, layer: int, nodes: tuple[Node, ...]) -> Section:
-        """The stages of a layer; ``formats`` follows every value."""
+        """The stages of a layer; ``formats`` follows every value, ``blocks`` those made blocks."""
         stages: list[Stage] = []
         formats: dict[str, Format] = {INPUT: self.stream}
+        blocks: dict[str, str] = {}
         for node in nodes:
-            inputs = node.inputs
+            inputs = tuple(blocks.get(name, name) for name in node.inputs)
             if self.block and node.kind in ("norm", "linear") and formats[inputs[0]] == self.stream:
                 name = f"block_{node.name.removeprefix('norm_')}"
-                converted, formats[name] = self._convert(stages, inputs[0], self.stream, name)
+                size = self.graph.config.d_model
+                converted, formats[name] = self._convert(stages, inputs[0], self.stream, name, size)
                 inputs = (converted,)
             stage = self._stage(layer, node, inputs, [formats[name] for name in inputs])
             stages.append(stage)
             formats[node.name] = stage.format
+            if node.kind == "bias" and node.inputs[0] not in BRANCHES:
+                name, size = f"block_{node.inputs[0]}", stage.output_size
+                blocks[node.name], formats[name] = self._convert(
+                    stages, node.name, stage.format, name, size, self._block(node.inputs[0])
+                )
         return Section(tuple(stages), INPUT, nodes[-1].name)
 
     def _stage(self, layer: int, node: Node, inputs, sources: list[Format]) -> Stage:
@@ -216,6 +239,8 @@ class Quantizer:
             return self._norm(name, inputs[0], sources[0])
         if node.kind == "linear":
             return self._linear(layer, node, inputs, sources[0])
+        if node.kind == "bias":
+            return self._bias(layer, node, inputs, sources[0])
         if node.kind == "attention":
             self._check_scores(layer, *sources[:2])
             slots = c.window or c.n_ctx
@@ -244,6 +269,15 @@ class Quantizer:
             source,
             self._format(layer, node, source),
         )
+
+    def _bias(self, layer: int, node: Node, inputs, source: Format) -> Bias:
+        """In the stream's format where the stream is next, else in one that holds both sides."""
+        (linear,), form = node.inputs, self.stream
+        if linear not in BRANCHES:
+            peak = max(self.peaks[layer, linear], self.peaks[layer, node.name])
+            form = Fixed(BIASED_BITS, fitting_fraction(peak, BIASED_BITS) - MORE_HEADROOM)
+        bias = quantise(node.weights["b"], form)
+        return Bias(node.name, inputs, node.name, bias, source, form)
 
     def _epilogue(self) -> Section:
         section = self._section(0, self.graph.epilogue)

@@ -17,12 +17,8 @@ from golden.graph import Graph, Node
 from golden.model import ModelConfig
 from golden.numbers import MANTISSA_BITS, Block, Fixed, fitting_fraction, quantise
 from golden.plan import Section
-from golden.quantizer import Options, Quantizer
+from golden.quantizer import MORE_HEADROOM, Options, Quantizer
 from golden.stage import Attention, Embed, Exponent, Linear, Norm, Rope, Sample, Stage
-
-MORE_HEADROOM = 3
-"""Bits that the residual stream has above what calibration asks for: it has enough below."""
-
 
 LLAMA = (
     "the llama family (rotary positions, a gated MLP, a norm before the head and none after the "
@@ -56,6 +52,10 @@ class ScaledQuantizer(Quantizer):
     def _stream_fraction(self) -> int:
         return super()._stream_fraction() - MORE_HEADROOM
 
+    def _block(self, name: str) -> Block:
+        """Values are cached as they are."""
+        return Block(self.options.cache_bits if name == "v" else MANTISSA_BITS)
+
     def _scaled(self, node: Node, weights: np.ndarray, scales: str) -> Scaled:
         """The matrix of a node; one that two nodes share is the same object."""
         if node.tensor not in self._kept:
@@ -78,10 +78,10 @@ class ScaledQuantizer(Quantizer):
     def _linear(self, layer: int, node: Node, inputs, source) -> Linear:
         head = node.name == "logits"
         matrix = self._scaled(node, node.weights["w"], "row" if head else self.options.scales)
-        form = Block(self.options.cache_bits if node.name == "v" else MANTISSA_BITS)
         return Linear(
             node.name, inputs, node.name, matrix.codes, matrix.bits, matrix.exponent, source,
-            self._fixed(0, "logits") if head else form, matrix.scales, matrix.minima,
+            self._fixed(0, "logits") if head else self._format(layer, node, source),
+            matrix.scales, matrix.minima,
         )  # fmt: skip
 
     def _stage(self, layer: int, node: Node, inputs, sources) -> Stage:

@@ -12,17 +12,19 @@ external memory; every unit has multipliers of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from golden.layout import head_order
 from golden.plan import Plan, Section
-from golden.stage import Attention, Embed, Linear, Rope, Sample, Stage
+from golden.stage import Attention, Bias, Convert, Embed, Linear, Rope, Sample, Stage
 
 SCHEDULES = ("folded", "pipelined", "serial", "external")
 WEIGHTS = ("rom", "wires", "stream")
+IN_PLACE = (Bias, Convert, Rope)
+"""Stages that answer every element, or pair of elements, at the place where it came."""
 
 
 @dataclass(frozen=True)
@@ -118,20 +120,29 @@ def sections(plan: Plan, instances: int) -> Iterator[tuple[str, Section]]:
 def value_order(section: Section, name: str, schedule: Schedule, value: str) -> np.ndarray:
     """Physical position -> logical index of a value of section ``name``; -1 where zeros are.
 
-    Values that attention reads, turned or not, or writes have every head padded for its unit;
-    others have no gaps, nor has any next to an external memory.
+    Values that attention writes or reads have every head padded for its unit, as have those from
+    which these are made in place; others have no gaps, nor has any next to an external memory.
     """
     if schedule.port:
         return np.arange(value_size(section, value))
-    turned = {stage.output: stage.inputs[0] for stage in section if isinstance(stage, Rope)}
     for stage in section:
         if not isinstance(stage, Attention):
             continue
-        before = [turned[read] for read in stage.inputs if read in turned]
-        if value in (*stage.inputs, stage.output, *before):
+        if value == stage.output or value in _made_in_place(section, stage.inputs):
             lanes = schedule.unit(name, stage.name).lanes
             return head_order(stage.n_head, stage.d_head, lanes)
     return np.arange(value_size(section, value))
+
+
+def _made_in_place(section: Section, values: Iterable[str]) -> set[str]:
+    """Values, and those before them whose elements keep their places on the way."""
+    makers = {s.output: s.inputs[0] for s in section if isinstance(s, IN_PLACE)}
+    found = set(values)
+    for value in values:
+        while value in makers:
+            value = makers[value]
+            found.add(value)
+    return found
 
 
 def value_size(section: Section, value: str) -> int:

@@ -161,6 +161,27 @@ class Linear(Stage):
         return MANTISSA_BITS + self.weight_bits - 1 + (size - 1).bit_length() + 1
 
 
+BIASED_BITS = 32
+"""Width of a bias, and of the vector to which it was added: that of a stream beside blocks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bias(Stage):
+    """Saturating sum of a vector, rounded to the format first, and a constant of that format.
+
+    ``bias``: integers [size] in units of the format.
+    """
+
+    kind: ClassVar[str] = "bias"
+    bias: np.ndarray
+    source: Block
+    format: Fixed
+
+    @property
+    def output_size(self) -> int:
+        return len(self.bias)
+
+
 @dataclass(frozen=True, eq=False)
 class Attention(Stage):
     """Causal attention of every head over the last ``slots`` positions; inputs q, k, v.

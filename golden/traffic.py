@@ -1,7 +1,8 @@
 """Bytes that a token needs from memory, and no others: padding is loss, not need.
 
 A weight of a group costs 20 bytes in 32 (codes, scale, minimum), one of a row a byte beside the
-row's scale; a cached key or value its mantissas, and a byte for the exponent of each of its heads.
+row's scale, a bias 4 bytes; a cached key or value its mantissas, and a byte for the exponent of
+each of its heads.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import math
 from golden.config import ModelConfig
 from golden.numbers import EXPONENT_BITS
 from golden.plan import Plan
-from golden.stage import Attention, Embed, Linear, Norm, Stage
+from golden.stage import Attention, Bias, Embed, Linear, Norm, Stage
 
 HALF_BITS = 16
 """Width of a scale, of a minimum and of a gain."""
 
 
 def weight_bytes(plan: Plan, sampled: bool = True) -> float:
-    """Weights, gains and an embedding that every token reads; the head if it is ``sampled``."""
+    """Weights, biases, gains, a row of the embedding; the head if a token is to be ``sampled``."""
     parts = [plan.prologue, *plan.layers, *([plan.epilogue] if sampled else [])]
     return sum(_weight_bits(stage) for part in parts for stage in part) / 8
 
@@ -46,6 +47,8 @@ def _weight_bits(stage: Stage) -> int:
         return stage.weights.size * stage.weight_bits + halves * HALF_BITS
     if isinstance(stage, Norm):
         return 0 if stage.gain is None else stage.gain.size * HALF_BITS
+    if isinstance(stage, Bias):
+        return stage.bias.size * stage.format.width
     if isinstance(stage, Embed):
         return _row_bits(stage)
     return 0

@@ -15,6 +15,7 @@ from hdl.stream import Tags
 from hdl.units import (
     activation,
     attention,
+    bias,
     convert,
     embed,
     gate,
@@ -34,6 +35,7 @@ UNLIMITED_POSITION_BITS = 32
 
 PORTS = {
     "linear": (("i", "source"),),
+    "bias": (("i", "source"),),
     "norm": (("i", "source"),),
     "activation": (("i", "format"),),
     "convert": (("i", "source"),),
@@ -48,7 +50,6 @@ PORTS = {
 
 UNITS = {
     "activation": activation.Activation,
-    "convert": convert.Convert,
     "embed": embed.Embed,
     "gate": gate.Gate,
     "norm": norm.Norm,
@@ -56,6 +57,7 @@ UNITS = {
     "sample": sample.Sample,
 }
 IMAGES = {"convert": convert, "norm": norm, "residual": residual}
+ORDERED_IMAGES = {"bias": bias, "rope": rope}
 LANED_IMAGES = {"activation": activation, "embed": embed, "gate": gate, "sample": sample}
 
 
@@ -121,6 +123,13 @@ def make_unit(
     if unit.kind == "rope":
         orders = vector_orders(plan, schedule, jobs)
         return rope.Rope(unit.name, stages, layers, unit.lanes, tags, memories, orders)
+    if unit.kind == "bias":
+        orders = vector_orders(plan, schedule, jobs)
+        counts = [len(job.stages) for job in jobs]
+        return bias.Bias(unit.name, stages, counts, unit.lanes, tags, memories, orders)
+    if unit.kind == "convert":
+        places = [len(order.rows) for order in vector_orders(plan, schedule, jobs)]
+        return convert.Convert(unit.name, stages, layers, unit.lanes, tags, memories, places)
     return UNITS[unit.kind](unit.name, stages, layers, unit.lanes, tags, memories)
 
 
@@ -168,8 +177,9 @@ def _unit_image(plan: Plan, schedule: Schedule, unit: Unit) -> dict[str, Sequenc
     if unit.kind == "linear":
         orders = vector_orders(plan, schedule, jobs)
         return linear.image(unit.name, stages, unit.lanes, unit.rows, orders)
-    if unit.kind == "rope":
-        return rope.image(unit.name, stages, unit.lanes, vector_orders(plan, schedule, jobs))
+    if unit.kind in ORDERED_IMAGES:
+        orders = vector_orders(plan, schedule, jobs)
+        return ORDERED_IMAGES[unit.kind].image(unit.name, stages, unit.lanes, orders)
     if unit.kind == "attention":
         return attention.image(unit.name, stages, unit.lanes)
     if unit.kind in LANED_IMAGES:

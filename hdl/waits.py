@@ -23,6 +23,10 @@ HOLDS = frozenset(("attention",))
 """Kinds of units that take each of their inputs without waiting for the others."""
 
 
+PASSES = frozenset(("bias", "convert"))
+"""Kinds of units that are through with what comes first, whatever comes after."""
+
+
 @dataclass(frozen=True)
 class Read:
     """A stage that reads a value, in a physical section."""
@@ -50,7 +54,9 @@ class Waits:
         read = Read(section, stage, value)
         others = ((name, self._stage(name, other)) for name, other in jobs)
         return (joins and self._awaits_partner(read)) or any(
-            self._meets(read, *other) for other in others if other != (section, stage)
+            self._meets(read, *other)
+            for other in others
+            if other != (section, stage) and not self._in_turn(read, *other)
         )
 
     def _stage(self, section: str, name: str) -> Stage:
@@ -60,6 +66,19 @@ class Waits:
         """Whether another input of the same stage may arrive later."""
         before = arrived(self._sections[read.section], read.value)
         return not before.issuperset(set(read.stage.inputs) - {read.value})
+
+    def _in_turn(self, read: Read, name: str, other: Stage) -> bool:
+        """Whether one unit makes both values, and so one after the other, for one that passes them.
+
+        Biases of q, k and v come like that, and the conversions behind them.
+        """
+        if name != read.section or other.kind not in PASSES:
+            return False
+        makers = {stage.output: stage.name for stage in self._sections[name]}
+        values = (read.value, *other.inputs)
+        if not makers.keys() >= set(values):
+            return False
+        return len({self._schedule.unit(name, makers[value]).name for value in values}) == 1
 
     def _meets(self, read: Read, name: str, other: Stage) -> bool:
         """Whether the unit may be at the stage ``other`` of section ``name`` when it is to read."""

@@ -167,11 +167,13 @@ def cache_bits(plan: Plan) -> int:
 
 
 def weight_bits(plan: Plan, streamed: bool = False) -> int:
-    """Bits of all weights and embeddings without padding; ``streamed``: of the embeddings alone."""
+    """Bits of weights, biases and embeddings without padding; ``streamed``: without weights."""
     total = 0
     for _, stage in plan.stages():
         if stage.kind == "linear" and not streamed:
             total += stage.weights.size * stage.weight_bits
+        elif stage.kind == "bias":
+            total += stage.bias.size * stage.format.width
         elif stage.kind == "embed":
             positions = 0 if stage.positions is None else stage.positions.size
             total += (stage.tokens.size + positions) * stage.format.width

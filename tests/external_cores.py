@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from golden.balancer import make_schedule
+from golden.config import LINEARS
 from golden.model import Checkpoint, ModelConfig
 from golden.quantize import Options, quantize
 from hdl.build import memory_image
@@ -63,7 +64,7 @@ class Case:
 
 
 OPEN = Case(ROWS, "row", 128)
-PLAYED = Case(GROUPS, "group", 64, cache_bits=8, played=True)
+PLAYED = Case(replace(GROUPS, biases=LINEARS), "group", 64, cache_bits=8, played=True)
 
 
 def token_cycles(outcome: session.Outcome, sequence: int = 0) -> dict[int, int]:

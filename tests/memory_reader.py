@@ -51,10 +51,11 @@ def beats(bits: int, port: int) -> int:
 
 
 def read_gains(memory: Bits, size: int) -> np.ndarray:
-    fields = memory.take(beats(16 * size, memory.port))
-    gains = [fields.signed(16) for _ in range(size)]
-    fields.end()
-    return np.array(gains)
+    return np.array(_integers(memory, size, 16))
+
+
+def read_biases(memory: Bits, size: int) -> np.ndarray:
+    return np.array(_integers(memory, size, 32))
 
 
 def read_rows(memory: Bits, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,17 +103,18 @@ def read_keys(memory: Bits, slots: int, d_head: int, bits: int) -> tuple[np.ndar
         head = memory.take(1)
         exponents.append((head.signed(8), head.signed(8)))
         head.end()
-        keys.append(_mantissas(memory, d_head, bits))
+        keys.append(_integers(memory, d_head, bits))
     return np.array(exponents), np.array(keys)
 
 
 def read_values(memory: Bits, slots: int, d_head: int, bits: int) -> np.ndarray:
     """Values [slots, d_head] of a head."""
-    return np.array([_mantissas(memory, d_head, bits) for _ in range(slots)])
+    return np.array([_integers(memory, d_head, bits) for _ in range(slots)])
 
 
-def _mantissas(memory: Bits, d_head: int, bits: int) -> list[int]:
-    fields = memory.take(beats(d_head * bits, memory.port))
-    found = [fields.signed(bits) for _ in range(d_head)]
+def _integers(memory: Bits, size: int, bits: int) -> list[int]:
+    """So many integers, in whole beats."""
+    fields = memory.take(beats(size * bits, memory.port))
+    found = [fields.signed(bits) for _ in range(size)]
     fields.end()
     return found

@@ -10,7 +10,7 @@ from tests.random_models import CONFIGS, LLAMA, random_checkpoint
 PLANS = {
     **{(n, "fixed"): quantize(random_checkpoint(CONFIGS[n])) for n in CONFIGS},
     ("two layers", "block"): quantize(random_checkpoint(CONFIGS["two layers"]), Options("block")),
-    ("llama", "block"): quantize(random_checkpoint(LLAMA["llama"]), Options("block")),
+    **{(n, "block"): quantize(random_checkpoint(LLAMA[n])) for n in ("llama", "all biases")},
 }
 everywhere = pytest.mark.parametrize("plan", PLANS.values(), ids=map(" ".join, PLANS))
 schedules = pytest.mark.parametrize("name", ["folded", "pipelined"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.config import LINEARS
 from golden.model import Checkpoint, ModelConfig
 
 BASE = ModelConfig(n_layer=1, n_head=4, d_model=16, d_ff=64, n_vocab=27, n_ctx=16)
@@ -30,16 +31,25 @@ LLAMA = {
         ROTARY, n_layer=2, d_model=24, d_ff=20, n_kv_head=2, gated=True, activation="silu",
         norm_gain=True, tied_head=True,
     ),
+    "biases of attention": replace(
+        ROTARY, n_kv_head=2, biases=("attn_wq", "attn_wk", "attn_wv", "attn_wo"),
+    ),
+    "all biases": replace(
+        ROTARY, n_layer=2, d_model=24, d_ff=20, n_kv_head=2, gated=True, activation="silu",
+        norm_gain=True, tied_head=True, biases=LINEARS,
+    ),
     "one head of keys": replace(ROTARY, n_kv_head=1, d_model=24, n_head=2, rope_theta=500.0),
 }  # fmt: skip
 """The llama family; rotary positions and gates work on blocks only."""
 
 
 def random_checkpoint(config: ModelConfig, seed: int = 0, scale: float = 1.0) -> Checkpoint:
-    """Weights of variance ``scale**2 / inputs``, embeddings of variance 1, gains about 1."""
+    """Weights of variance ``scale**2 / inputs``, embeddings and biases of 1, gains about 1."""
     rng = np.random.default_rng(seed)
 
     def tensor(name, shape):
+        if name.endswith(".bias"):
+            return rng.standard_normal(shape).astype(np.float32)
         if len(shape) == 1:
             return (1 + 0.3 * rng.standard_normal(shape)).astype(np.float32)
         deviation = 1.0 if name in ("wte", "wpe") else scale / math.sqrt(shape[1])

@@ -24,6 +24,7 @@ DESIGNS = {
     "window": lambda: design(replace(SMALL, n_ctx=None, position="none", window=3)),
     "blocks": lambda: design(SMALL, numbers="block"),
     "llama": lambda: design(LLAMA["llama"], multipliers=8),
+    "biases": lambda: design(replace(SMALL, biases=("attn_wq", "attn_wo", "mlp_fc1"))),
     "llama, pipelined": lambda: design(LLAMA["llama"], "pipelined", 64),
     "blocks, pipelined": lambda: design(SMALL, "pipelined", 24, numbers="block"),
 }

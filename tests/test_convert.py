@@ -13,6 +13,7 @@ from golden.stages.convert import execute
 from hdl.memory import Memories
 from hdl.stream import beats
 from hdl.units import convert
+from tests.bench import collected
 from tests.test_residual import values
 from tests.units import TAGS, check, drive, refused
 
@@ -80,6 +81,18 @@ def test_jobs_and_layers_have_rows_of_their_own():
     check(got, want, seen, tags)
 
 
+def test_jobs_may_differ_in_size():
+    jobs, order = [[stage(size, Fixed(32, 20), Block(16))] for size in (4, 20)], (0, 1, 1, 0)
+    stages = [jobs[job][0] for job in order] * 2
+    xs = [values(s.size, s.source, 5, 7)[4] for s in stages]
+    tags = [{"job": job} for job in order * 2]
+    image = Memories(convert.image("c", jobs))
+    dut = convert.Convert("c", [row[0] for row in jobs], 1, 4, TAGS, image)
+    want = [execute(s, Context(0, 0), x) for s, x in zip(stages, xs, strict=True)]
+    _, seen, *_ = drive(dut, {"i": xs}, tags, 4, 12, Block(16), idle=0.3)
+    check(collected(seen, 20, Block(16)), want, seen, tags)
+
+
 @pytest.mark.parametrize("form", [Fixed(16, 3), Block(16)], ids=str)
 @pytest.mark.parametrize(("size", "lanes"), [(24, 8), (16, 16), (7, 1)])
 def test_latency_and_throughput(size, lanes, form):
@@ -100,7 +113,6 @@ def test_what_cannot_share_is_refused():
     a = stage(4, Fixed(16, 10), Block(16))
     for jobs in (
         [],
-        [a, stage(5, Fixed(16, 10), Block(16))],
         [a, stage(4, Fixed(32, 10), Block(16))],
     ):
         refused("unit c", partial(convert.Convert, "c", jobs, 1, 4, TAGS, Memories()))

@@ -6,16 +6,20 @@ import pytest
 from amaranth.hdl import Cat, Signal, unsigned
 from amaranth.lib import data
 
+from golden.config import LINEARS
 from golden.generate import generate_all
 from golden.model import ModelConfig
 from hdl.observe import Tap
 from sim import session, taps
 from sim.bench import REQUESTS, SETTINGS, Bench, requests, settings
 from sim.engines.verilator import Verilator
+from sim.mismatch import Mismatch
 from sim.workload import Sampling, make_requests, request_rows
 from tests.models import CACHE, answers, design, mean_cycles, preset, simulate, some_requests
 
 BASE = ModelConfig(n_layer=1, n_head=2, d_model=8, d_ff=12, n_vocab=7, n_ctx=6)
+
+GATED = {"position": "rotary", "gated": True, "activation": "silu", "norm_embedding": False}
 
 SHAPES = {
     "2 layers, 4 heads of 6": (
@@ -68,6 +72,31 @@ SHAPES = {
         ),
         {"multipliers": 16},
     ),
+    "biases": (
+        replace(BASE, **GATED, norm_head=True, d_ff=10, biases=LINEARS),
+        {"multipliers": 8},
+    ),
+    "biases of attention, several sequences": (
+        replace(
+            BASE,
+            **GATED,
+            norm_head=True,
+            n_layer=2,
+            n_head=4,
+            d_model=24,
+            n_kv_head=2,
+            biases=LINEARS[:4],
+        ),
+        {"multipliers": 16, "streams": 3},
+    ),
+    "biases, pipelined": (
+        replace(BASE, **GATED, n_ctx=None, window=3, biases=LINEARS),
+        {"name": "pipelined", "multipliers": 40, "streams": 2},
+    ),
+    "biases beside ReLU": (
+        replace(BASE, n_layer=2, d_ff=18, biases=(*LINEARS[:4], *LINEARS[5:])),
+        {"multipliers": 8},
+    ),
     "llama, several sequences": (
         replace(
             BASE,
@@ -119,6 +148,9 @@ SLOW = (
     "norm before the head only",
     "llama, several sequences",
     "llama, pipelined",
+    "biases of attention, several sequences",
+    "biases, pipelined",
+    "biases beside ReLU",
     "serial, more sums than slots",
 )
 
@@ -148,6 +180,17 @@ def test_other_weights_of_one_shape(shape, seed, tmp_path):
     made = design(config, seed=seed, scale=(0.2, 3.0, 20.0)[seed - 1], **options)
     requests = some_requests(made.plan, 6, seed)
     assert simulate(made, requests, tmp_path).tokens
+
+
+def test_a_wrong_bias_is_noticed(tmp_path):
+    config, options = SHAPES["biases"]
+    made = design(config, **options)
+    words = list(made.image["bias.biases"])
+    words[0] ^= 1 << 28
+    spoilt = replace(made, image={**made.image, "bias.biases": words})
+    where = r"stage layer0\.q_bias \(layer 0\), sequence \d+, position 0, element 0"
+    with pytest.raises(Mismatch, match=where):
+        simulate(spoilt, some_requests(made.plan, 1), tmp_path)
 
 
 def test_lanes_change_cycles_only(tmp_path):

@@ -84,6 +84,16 @@ def test_a_memory_beside_the_chip():
     assert blocks["attention"].memories == ("softmax: 1 exp2 table", "softmax: reciprocal table")
 
 
+def test_biases_are_kept_or_outside():
+    for model, schedule in (("biases", "folded"), ("biased rows", "external")):
+        _, datapath = made(model, schedule)
+        blocks = {block.name: block for block in datapath.blocks}
+        stages = [s for _, s in MODELS[model].stages() if s.kind == "bias"]
+        told = f"{sum(s.bias.size for s in stages)} biases"
+        kept, outside = ((), (told,)) if schedule == "external" else ((told,), ())
+        assert (blocks["bias"].memories, blocks["bias"].outside) == (kept, outside)
+
+
 def test_layers_that_share_a_datapath_have_their_weights_in_it():
     _, datapath = made("block")
     weights = sum(s.weights.size for _, s in MODELS["block"].stages() if s.kind == "linear")

@@ -20,16 +20,19 @@ MODELS = {
     "llama": quantize(random_checkpoint(LLAMA["llama"])),
     "head": quantize(random_checkpoint(CONFIGS["head norm only"])),
     "rows": quantize(random_checkpoint(LLAMA["llama"]), Options(scales="row")),
+    "biases": quantize(random_checkpoint(LLAMA["biases of attention"])),
+    "biased rows": quantize(random_checkpoint(LLAMA["all biases"]), Options(scales="row")),
 }
 # Scales of rows are for an external memory, and that for such scales.
 CASES = [
     (model, schedule)
     for model in MODELS
     for schedule in SCHEDULES
-    if (schedule == "external") == (model == "rows")
+    if (schedule == "external") == model.endswith("rows")
 ]
 CASES.remove(("block", "serial"))  # which knows static formats only
 CASES.remove(("llama", "serial"))
+CASES.remove(("biases", "serial"))
 pictures = pytest.mark.parametrize(("model", "schedule"), CASES)
 
 

@@ -5,22 +5,36 @@ from pathlib import Path
 
 import pytest
 
+from golden.config import LINEARS
 from golden.generate import Request, generate, generate_all
 from golden.noise import noise_scale
+from golden.zoo.gguf import load
 from hdl.external.layout import Layout
 from sim import session
 from sim.external import External
 from sim.mismatch import Mismatch
+from tests import gguf_files
 from tests.external_cores import GROUPS, OPEN, PLAYED, Case, prefill, token_cycles
-from tests.llama import BASE
+from tests.llama import BASE, random_llama
 from tests.models import some_requests
 
 CASES = {
     "rows, heads that share keys": OPEN,
-    "groups, window, keys of 8 bits, head of its own": PLAYED,
+    "groups, window, keys of 8 bits, head of its own, biases": PLAYED,
     "rows of 16 bits, odd sizes": Case(
         replace(BASE, n_head=5, n_kv_head=5, d_model=30, d_ff=7, n_vocab=13, n_layer=3,
                 tied_head=False), "row", 16, cache_bits=8, memory="ulx3s",
+    ),
+    "rows of 16 bits, odd sizes, biases": Case(
+        replace(BASE, n_head=5, n_kv_head=5, d_model=30, d_ff=7, n_vocab=13, biases=LINEARS), "row",
+        16, memory="ulx3s",
+    ),
+    "rows of 32 bits, biases of attention": Case(
+        replace(BASE, n_head=6, n_kv_head=1, d_model=36, biases=LINEARS[:4]), "row", 32,
+        played=True,
+    ),
+    "rows, biases of queries, keys and values": Case(
+        replace(BASE, n_head=7, n_kv_head=1, d_model=42, biases=LINEARS[:3]), "row", 128, 8,
     ),
     "rows, three heads for one": Case(
         replace(BASE, n_head=9, n_kv_head=3, d_model=36, d_ff=50, n_vocab=21, n_layer=1), "row", 64,
@@ -38,7 +52,10 @@ QUIET = {}
 RESTLESS = {"idle": 40, "pressure": 60, "weight_idle": 90}
 """Requests, tokens and (where it is played) memory are held back."""
 
-NORMAL = ("rows, heads that share keys", "groups, window, keys of 8 bits, head of its own")
+NORMAL = (
+    "rows, heads that share keys",
+    "groups, window, keys of 8 bits, head of its own, biases",
+)
 
 
 def marked(name):
@@ -76,6 +93,17 @@ def test_other_weights_of_one_shape(seed, tmp_path):
     made = OPEN.design(seed=seed)
     assert made.key() == OPEN.design().key()
     assert OPEN.run(made, some_requests(made.plan, 3, seed), tmp_path).tokens
+
+
+def test_a_file_with_biases(tmp_path):
+    # Groups and biases of a GGUF file, on the gateware of random ones of that shape.
+    source = random_llama(replace(PLAYED.config, n_ctx=16, window=None), 9)
+    c = load(gguf_files.write(tmp_path / "some.gguf", source, "Q4_1"))
+    made = PLAYED.design(replace(c, config=replace(c.config, n_ctx=None, window=5)))
+    assert made.key() == PLAYED.design().key()
+    biases = [s for _, s in made.plan.stages() if s.kind == "bias"]
+    assert len(biases) == len(LINEARS) * PLAYED.config.n_layer
+    assert PLAYED.run(made, some_requests(made.plan, 3, 1), tmp_path).tokens
 
 
 # Cycles --------------------------------------------------------------------------------------
@@ -168,18 +196,21 @@ def flip(beats, beat, bit):
 
 
 def tensor(layout, stage, layer=0):
-    """The first beat of codes of a stage's weights: behind a tile's head."""
+    """The first beat of a stage's biases or codes, of groups behind a tile's head."""
     found = next(t for t in layout.tensors if t.stage.name == stage and t.layer == layer)
-    return found.first + getattr(found.form, "head_beats", 1)
+    return found.first + getattr(found.form, "head_beats", 0)
 
 
-@pytest.mark.parametrize("stage", ["q", "fc2", "logits"])
+@pytest.mark.parametrize("stage", ["q", "q_bias", "fc2", "fc2_bias", "logits"])
 def test_a_wrong_weight_is_noticed(stage, tmp_path, monkeypatch):
     words, layout = session.memory_words, Layout(PLAYED.design().plan, PLAYED.port)
-    at = tensor(layout, stage)
+    at = tensor(layout, stage) + (stage == "logits")  # whose rows have one beat of scales
 
     def wrong(*given):
-        return {name: flip(beats, at, 2) for name, beats in words(*given).items()}
+        return {
+            name: flip(beats, at, 2 + 24 * stage.endswith("bias"))
+            for name, beats in words(*given).items()
+        }
 
     monkeypatch.setattr(session, "memory_words", wrong)
     place = "epilogue" if stage == "logits" else "layer0"

@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
+from golden.config import LINEARS
 from golden.quantize import Options, quantize
 from hdl.external import fetch
 from hdl.external.layout import Layout, Rows
-from hdl.external.program import Reader
+from hdl.external.program import Reader, readers
 from hdl.external.traffic import Traffic
 from tests.bench import Streams
 from tests.external_memory import Memory
@@ -59,7 +60,7 @@ class Bench:
     def want(self):
         """The beats of every reader, and the addresses of all reads, in order."""
         layout, words = self.layout, dict(self.fresh)
-        beats, addresses = {reader: [] for reader in Reader}, []
+        beats, addresses = {reader: [] for reader in readers(layout)}, []
 
         def read(reader, first, count):
             addresses.extend(range(first, first + count))
@@ -85,7 +86,7 @@ class Bench:
             if tensor.stage in section.stages:
                 if tensor.stage.name == "project":
                     cached()
-                reader = Reader.NORM if tensor.stage.kind == "norm" else Reader.LINEAR
+                reader = Reader[tensor.stage.kind.upper()]
                 read(reader, tensor.first, tensor.form.beats)
 
     def _cached(self, read, words, n, layer):
@@ -108,7 +109,7 @@ class Bench:
         bench.sim.add_testbench(self.memory.run, background=True)
         bench.source("token", dut.token, self.tokens)
         bench.sim.add_testbench(self._store)
-        for reader in Reader:
+        for reader in beats:
             name, count = reader.name.lower(), len(beats[reader])
             stuck = reader in self.stuck
             self.seen[reader] = [] if stuck else bench.sink(name, getattr(dut, name), count)
@@ -145,7 +146,7 @@ class Bench:
 
 def check(bench):
     beats, addresses = bench.run()
-    for reader in Reader:
+    for reader in beats:
         assert bench.seen[reader] == beats[reader], reader
     assert bench.memory.reads == addresses
     assert bench.memory.writes == bench.stores
@@ -165,6 +166,14 @@ def test_every_reader_gets_its_beats(port, cache_bits):
 @pytest.mark.parametrize("seed", [2, 3])
 def test_slow_readers_and_a_memory_that_likes_to_wait(seed):
     check(Bench(layout_of(64), [1, 0, 1, 1, 1], 0.4, 0.4, (1, 40), seed))
+
+
+@pytest.mark.parametrize("biases", [LINEARS, LINEARS[:3]])
+def test_biases_have_a_reader_of_their_own(biases):
+    bench = Bench(layout_of(32, replace(CONFIG, biases=biases)), [0, 1, 1])
+    check(bench)
+    assert bench.seen[Reader.BIAS]
+    assert Reader.BIAS not in readers(layout_of())
 
 
 def test_the_embedding_of_its_own_behind_the_head():

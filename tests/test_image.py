@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from golden.config import LINEARS
 from golden.generate import run_token
 from golden.quantize import Options, quantize
 from golden.schedules.external import PORT_BITS
@@ -14,7 +15,15 @@ from golden.stages.attention import Cache
 from hdl.external.image import cache_bytes, memory_bytes, tensor_bytes
 from hdl.external.layout import Layout
 from tests.llama import BASE, random_llama
-from tests.memory_reader import Bits, read_gains, read_groups, read_keys, read_rows, read_values
+from tests.memory_reader import (
+    Bits,
+    read_biases,
+    read_gains,
+    read_groups,
+    read_keys,
+    read_rows,
+    read_values,
+)
 
 WIDE = replace(BASE, d_model=64, d_ff=96, n_vocab=37)
 CONFIGS = {
@@ -26,6 +35,8 @@ CONFIGS = {
     "untied rows": (replace(BASE, tied_head=False, n_vocab=17), "row"),
     "group": (WIDE, "group"),
     "untied groups": (replace(WIDE, tied_head=False, n_layer=1), "group"),
+    "biases": (replace(BASE, biases=LINEARS), "row"),
+    "some biases": (replace(WIDE, n_layer=1, biases=LINEARS[:3]), "group"),
     "few groups": (replace(WIDE, n_head=16, n_kv_head=1, d_model=32, d_ff=32), "group"),
 }
 
@@ -46,6 +57,8 @@ def test_every_bit_of_the_weights(name, port):
         for stage in section:
             if stage.kind == "norm":
                 np.testing.assert_array_equal(read_gains(memory, stage.size), stage.gain)
+            elif stage.kind == "bias":
+                np.testing.assert_array_equal(read_biases(memory, stage.output_size), stage.bias)
             elif stage.kind == "linear":
                 check_matrix(memory, stage.weights, stage.scales, stage.minima)
     embed = plan.prologue.stages[0]
@@ -75,12 +88,15 @@ def test_the_order_of_consumption():
     assert names == [*expected, (0, "norm_head"), (0, "logits")]
     untied = Layout(plan_of("untied groups"), 128)
     assert [t.stage.name for t in untied.tensors][-3:] == ["norm_head", "logits", "embed"]
+    biased = [t.stage.name for t in Layout(plan_of("some biases"), 128).tensors]
+    assert biased[1:7] == ["q", "q_bias", "k", "k_bias", "v", "v_bias"]
 
 
+@pytest.mark.parametrize("name", ["few groups", "biases"])
 @pytest.mark.parametrize("port", PORT_BITS)
-def test_every_bit_counts(port):
+def test_every_bit_counts(port, name):
     # The comparison above would mean little if the reader passed over some.
-    layout = Layout(plan_of("few groups"), port)
+    layout = Layout(plan_of(name), port)
     memory = bytearray(memory_bytes(layout))
     rng = np.random.default_rng(port)
     for at in rng.integers(len(memory), size=40):
@@ -95,6 +111,8 @@ def differs(layout, memory, port):
         for stage in (tensor.stage for tensor in layout.tensors):
             if stage.kind == "norm":
                 np.testing.assert_array_equal(read_gains(bits, stage.size), stage.gain)
+            elif stage.kind == "bias":
+                np.testing.assert_array_equal(read_biases(bits, stage.output_size), stage.bias)
             else:
                 check_matrix(bits, stage.weights, stage.scales, stage.minima)
     except AssertionError:

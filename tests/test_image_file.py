@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 
+from golden.config import LINEARS
 from golden.errors import WeftError
 from golden.quantize import Options, quantize
 from hdl.external import image_file, image_header
@@ -27,8 +28,9 @@ def checkpoint():
 
 
 @cache
-def layout_of(scales="group", port=64, seed=0, cache_bits=16):
+def layout_of(scales="group", port=64, seed=0, cache_bits=16, biases=()):
     made = checkpoint() if seed == 0 else random_llama(CONFIG, seed)
+    made = random_llama(replace(CONFIG, biases=biases)) if biases else made
     return Layout(quantize(made, Options(scales=scales, cache_bits=cache_bits)), port)
 
 
@@ -113,8 +115,24 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
     assert written(tmp_path).read_bytes() == written(tmp_path / "again").read_bytes()
 
 
-def test_a_flipped_bit_of_every_tensor_is_found_and_named(tmp_path):
-    path, rng = written(tmp_path), random.Random(1)
+def test_biases_are_tensors_of_their_own(tmp_path):
+    layout = layout_of(biases=LINEARS)
+    path = written(tmp_path, layout)
+    header, data = opened(path).header, path.read_bytes()
+    biases = {t.stage.name: t.stage for t in layout.tensors if t.stage.kind == "bias"}
+    entries = {e.name: e for e in header.entries if e.form == "biases"}
+    assert set(entries) == {f"layer{i}.{name}" for i in range(2) for name in biases}
+    stage, entry = biases["k_bias"], entries["layer1.k_bias"]
+    assert (entry.kind, entry.layer, entry.rows, entry.columns) == (4, 1, 1, stage.output_size)
+    assert entry.exponent == stage.format.exponent < 0
+    assert entry.unpadded == entry.length == 4 * stage.output_size
+    found = struct.unpack_from(f"<{entry.columns}i", data, header.data_offset + entry.offset)
+    assert list(found) == stage.bias.tolist()
+
+
+@pytest.mark.parametrize("biases", [(), LINEARS])
+def test_a_flipped_bit_of_every_tensor_is_found_and_named(tmp_path, biases):
+    path, rng = written(tmp_path, layout_of(biases=biases)), random.Random(1)
     data, header = path.read_bytes(), opened(path).header
     for entry in header.entries:
         spoilt = bytearray(data)
@@ -198,7 +216,7 @@ FIRST = OPENING.size
         (32, "<Q", (1 << 60,), "bytes of data"),
         (136, "<B", (0xFF,), "no text"),
         (137, "<B", (10,), "no text"),
-        (FIRST + 32, "<I", (4,), "kind 4; expected 1 to 3"),
+        (FIRST + 32, "<I", (5,), "kind 5; expected 1 to 4"),
         (FIRST + 40, "<I", (0,), "0 rows"),
         (FIRST + ENTRY.size + 44, "<I", (65,), "with rows of 65 codes; expected a multiple of 32"),
         (FIRST + ENTRY.size + 44, "<I", (96,), "as 2560 bytes"),

@@ -12,7 +12,7 @@ from golden.model import Checkpoint
 from golden.numbers import Block, Fixed
 from golden.quantize import NUMBERS, Options, norm_format, quantize
 from golden.reference import sequence_logits
-from golden.stage import Activation, Attention, Convert, Embed, Linear, Norm, Residual
+from golden.stage import Activation, Attention, Bias, Convert, Embed, Linear, Norm, Residual
 from golden.stages.sample import LOGIT_FRACTION
 from hdl.build import memory_image
 from tests.random_models import BASE, CONFIGS, LLAMA, random_checkpoint, random_tokens
@@ -63,7 +63,7 @@ def test_formats_of_values_meet(name, numbers):
             reads = {
                 Linear: ("source",), Norm: ("source",), Convert: ("source",),
                 Attention: ("query", "key", "value"), Residual: ("format", "branch"),
-                Activation: ("format",),
+                Activation: ("format",), Bias: ("source",),
             }.get(type(stage), ())  # fmt: skip
             for value, field in zip(stage.inputs, reads, strict=False):
                 assert made[value] == getattr(stage, field), (stage.name, field)

@@ -20,7 +20,10 @@ from tests.llama import BASE, CONFIGS, random_llama
 from tests.random_models import CONFIGS as OTHERS
 from tests.random_models import LLAMA, random_checkpoint
 
-SHAPES = ["llama", "one kv head", "as many kv heads", "separate head", "odd sizes"]
+SHAPES = [
+    "llama", "one kv head", "as many kv heads", "separate head", "odd sizes", "some biases",
+    "all biases",
+]  # fmt: skip
 TOKENS = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5]
 
 
@@ -72,6 +75,15 @@ def test_a_wrong_weight_is_not_close(files):
     tensors = dict(files["Q4_1"].tensors)
     tensors["layer1.mlp_fc2"] = -tensors["layer1.mlp_fc2"]
     assert relative_error(replace(files["Q4_1"], tensors=tensors), plan) > 0.3
+
+
+@pytest.mark.parametrize("name", ["attn_wq", "attn_wv", "attn_wo", "mlp_gate", "mlp_fc2"])
+def test_a_wrong_bias_is_not_close(name):
+    checkpoint = random_llama(CONFIGS["all biases"])
+    tensor = f"layer0.{name}.bias"
+    tensors = checkpoint.tensors | {tensor: -checkpoint.tensors[tensor]}
+    plan = quantize(checkpoint, Options(scales="row"))
+    assert relative_error(replace(checkpoint, tensors=tensors), plan) > 0.03
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1"])

@@ -1,11 +1,15 @@
 """golden/schedule.py: what is bound to what, and in which order values lie."""
 
+import re
+
 import numpy as np
 import pytest
 
 from golden.balancer import make_schedule
 from golden.schedule import input_size, sections, value_order, value_size
 from tests.plans import PLANS, budgets, everywhere, least, schedules
+
+AROUND_ATTENTION = re.compile(r"(rotate_|block_)?[qkv](_bias)?|attention")
 
 
 @everywhere
@@ -45,7 +49,7 @@ def test_the_order_of_values(plan, name, multipliers):
                 order = value_order(stages, section, schedule, value)
                 size = value_size(stages, value)
                 np.testing.assert_array_equal(order[order >= 0], np.arange(size))
-                around_attention = value.removeprefix("rotate_") in ("q", "k", "v", "attention")
+                around_attention = AROUND_ATTENTION.fullmatch(value)
                 assert len(order) == size or around_attention
                 if around_attention:
                     assert len(order) % schedule.unit(section, "attention").lanes == 0

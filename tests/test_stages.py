@@ -5,9 +5,29 @@ import pytest
 
 from golden import noise, tables
 from golden.numbers import Block, Fixed, Vector
-from golden.stage import Activation, Attention, Convert, Embed, Exponent, Linear, Norm, Residual
+from golden.stage import (
+    Activation,
+    Attention,
+    Bias,
+    Convert,
+    Embed,
+    Exponent,
+    Linear,
+    Norm,
+    Residual,
+)
 from golden.stage import Sample as SampleStage
-from golden.stages import Context, activation, attention, convert, embed, linear, norm, residual
+from golden.stages import (
+    Context,
+    activation,
+    attention,
+    bias,
+    convert,
+    embed,
+    linear,
+    norm,
+    residual,
+)
 from golden.stages import sample as sampling
 
 FORMATS = [Fixed(16, 9), Block(16)]
@@ -74,6 +94,19 @@ def test_residual_rounds_the_branch_once():
     answer = residual.execute(stage, c, x, branch)
     assert answer.mantissa.tolist() == [10, 12, 32767, -32768]
     assert c.saturated == {(0, "r")}
+
+
+def test_a_bias_is_added_exactly_and_saturates():
+    stage = Bias("b", ("x",), "b", np.array([1, -3, 127, -128]), Block(16), Fixed(8, 4))
+    x, c = Vector(np.array([2, 6, 8, -8]), -6), context()
+    answer = bias.execute(stage, c, x)
+    assert answer.mantissa.tolist() == [1, -1, 127, -128]  # 1/2 and 3/2 go to the even
+    assert (answer.exponent, c.saturated) == (-4, {(0, "b")})
+    c = context()
+    assert bias.execute(stage, c, Vector(np.array([3, 1, -1, 1]), -4)).mantissa.tolist() == [
+        4, -2, 126, -127,
+    ]  # fmt: skip
+    assert not c.saturated
 
 
 # Linear ---------------------------------------------------------------------------------------

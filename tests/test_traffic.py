@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from golden.config import LINEARS
 from golden.quantize import Options, quantize
 from golden.traffic import cache_bytes, float_bytes, weight_bytes
 from tests.gguf_files import GROUPED
@@ -25,6 +26,14 @@ def test_weights_by_hand():
     assert weight_bytes(plan_of("row", 8)) == weight_bytes(plan_of("row"))
     matrix = 2 * (4 * D * D + 3 * FF * D) + VOCAB * D  # heads of keys are repeated, gains folded
     assert weight_bytes(plan_of("matrix")) == matrix + 2 * D
+
+
+@pytest.mark.parametrize("scales", ["group", "row"])
+def test_biases_by_hand(scales):
+    some, every = (replace(GROUPED, biases=names) for names in (LINEARS[:3], LINEARS))
+    plain = weight_bytes(plan_of(scales))
+    assert weight_bytes(plan_of(scales, config=some)) - plain == 2 * 4 * (D + 2 * KV)
+    assert weight_bytes(plan_of(scales, config=every)) - plain == 2 * 4 * (3 * D + 2 * KV + 2 * FF)
 
 
 def test_a_token_of_a_prompt_does_not_read_the_head():

@@ -1,15 +1,20 @@
 """Which values need a queue; that a core without the others never hangs is in test_core_shapes."""
 
+from dataclasses import replace
+
 import pytest
 
 from golden.balancer import make_schedule
+from golden.config import LINEARS
 from golden.errors import WeftError
 from golden.plan import Section
+from golden.quantize import Options, quantize
 from golden.schedule import sections
 from hdl.waits import Waits, arrived
 from sim import session
 from sim.build import Target, build, make_design
 from sim.workload import Sampling, make_requests
+from tests.llama import BASE, random_llama
 
 
 def waiting(plan, schedule):
@@ -38,6 +43,16 @@ def test_one_sequence_waits_where_values_meet(model, numbers):
     assert waiting(design.plan, design.schedule) == FORKED | SKIPPED
     alone = make_schedule(design.plan, "pipelined", 64)
     assert waiting(design.plan, alone) == SKIPPED
+
+
+@pytest.mark.parametrize(("scales", "name"), [("matrix", "folded"), ("row", "external")])
+def test_biases_come_in_turn(scales, name):
+    # They and the conversions behind them need no queue that a model without them has not.
+    def of(config):
+        plan = quantize(random_llama(config), Options(scales=scales))
+        return {place[1] for place in waiting(plan, make_schedule(plan, name))}
+
+    assert of(replace(BASE, biases=LINEARS)) == of(BASE)
 
 
 def test_sequences_meet_everywhere():

@@ -4,9 +4,12 @@ import gguf
 import numpy as np
 import pytest
 
+from golden.accuracy import integer_logits
 from golden.chat_template import Message, conversation_ids
+from golden.config import LINEARS
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.quantize import Options, quantize
 from golden.reference import forward, sequence_logits
 from golden.tokenizer import prompt_ids, tokenizer_for
 from golden.zoo.gguf import file_name, load
@@ -61,6 +64,15 @@ def test_sizes_need_no_groups_where_nothing_is_quantised(tmp_path, name, kind):
     assert not c.blocks
     if kind == "F32":
         np.testing.assert_array_equal(forward(c, TOKENS), forward(source, TOKENS))
+
+
+@pytest.mark.parametrize(("kind", "scales"), [("Q4_1", "group"), ("Q4_0", "group"), ("F32", "row")])
+def test_a_file_with_biases_has_an_integer_model(tmp_path, kind, scales):
+    config = replace(GROUPED, biases=LINEARS)
+    c = load(write(tmp_path / "x", random_llama(config), kind))
+    plan = quantize(c, Options(scales=scales))
+    expected, found = forward(c, TOKENS), integer_logits(plan, TOKENS, set())
+    assert np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < 0.02
 
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q4_1"])

@@ -6,8 +6,10 @@ import pytest
 import safetensors.numpy
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from golden.accuracy import integer_logits
 from golden.chat_template import Message, conversation_ids
 from golden.errors import WeftError
+from golden.quantize import Options, quantize
 from golden.reference import forward, sequence_logits
 from golden.tokenizer import WordTokenizer, tokenizer_for
 from golden.zoo.huggingface import file_name, load
@@ -56,6 +58,15 @@ def write(folder, config=BASE, change=lambda options, tensors: None):
     (folder / "config.json").write_text(json.dumps(told))
     safetensors.numpy.save_file(arrays, folder / "model.safetensors", {"format": "pt"})
     return folder
+
+
+@pytest.mark.parametrize("name", ["some biases", "all biases"])
+@pytest.mark.parametrize("scales", ["matrix", "row"])
+def test_a_folder_with_biases_has_an_integer_model(tmp_path, name, scales):
+    c = load(write(tmp_path / "small", CONFIGS[name]))
+    expected = forward(c, TOKENS)
+    found = integer_logits(quantize(c, Options(scales=scales)), TOKENS, set())
+    assert np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < 0.03
 
 
 @pytest.mark.parametrize("name", FAMILY)

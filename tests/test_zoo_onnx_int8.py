@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden import pip, zoo
+from golden.accuracy import integer_logits
 from golden.errors import WeftError
+from golden.quantize import Options, quantize
 from golden.reference import forward, sequence_logits
 from golden.zoo.onnx_int8 import load
 from tests.llama import BASE, CONFIGS, halves, random_llama
@@ -68,6 +70,14 @@ def test_a_file_is_its_model(files, tmp_path, name, kind, per_channel):
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4)
     span = found.max() - found.min()
     assert abs(found - files.logits(path, TOKENS)).max() < QUANTISED * span
+
+
+def test_a_file_with_biases_has_an_integer_model(files, tmp_path):
+    path, _ = write(files, tmp_path, CONFIGS["all biases"], per_channel=True)
+    c = load(path)
+    expected = forward(c, TOKENS)
+    found = integer_logits(quantize(c, Options(scales="row")), TOKENS, set())
+    assert np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < 0.03
 
 
 def codes_type(kind):

@@ -6,10 +6,11 @@ The port of the memory decides: a unit multiplies what a beat brings, and no mor
 from __future__ import annotations
 
 from golden.errors import OptionError
-from golden.numbers import MANTISSA_BITS
+from golden.numbers import MANTISSA_BITS, Block
 from golden.plan import Plan
 from golden.schedule import Schedule, Unit, sections
-from golden.stage import Attention, Stage
+from golden.schedules.shapes import format_kind, residual_name
+from golden.stage import Attention, Bias, Convert, Residual, Stage
 
 PORT_BITS = (16, 32, 64, 128)
 """Widths that a port may have."""
@@ -54,7 +55,11 @@ def _check(plan: Plan, port: int, streams: int) -> None:
 
 
 def _name(stage: Stage) -> str:
-    """Stages that differ in shape have units of their own."""
+    """Stages that differ in their formats, or turn another number of heads, have other units."""
+    if isinstance(stage, Residual):
+        return residual_name(stage)
+    if isinstance(stage, Convert) and stage.format != Block():
+        return f"convert_{format_kind(stage.format)}"
     return stage.name if stage.kind == "rope" else stage.kind
 
 
@@ -68,6 +73,8 @@ def _unit(name: str, stage: Stage, port: int, lanes: int) -> Unit:
         return Unit(name, stage.kind, max(lanes, 2), max(lanes, 2), name, max(lanes, 2))
     if stage.kind == "sample":
         return Unit(name, stage.kind, 1, 1, name)
+    if isinstance(stage, Bias):
+        lanes = max(1, min(lanes, port // stage.format.width))
     array = name if stage.kind in ("norm", "gate", "embed") else None
     return Unit(name, stage.kind, lanes, lanes, array)
 

@@ -11,12 +11,14 @@ from golden.schedules.shapes import (
     attention_lanes,
     check_budget,
     check_lanes,
+    format_kind,
     forms_products,
     linear_shape,
     power_of_two,
+    residual_name,
     rope_lanes,
 )
-from golden.stage import Attention, Linear, Rope, Stage
+from golden.stage import Attention, Convert, Linear, Residual, Rope, Stage
 
 
 def folded_lanes(multipliers: int) -> int:
@@ -37,12 +39,12 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
     widest = widest or folded_lanes(multipliers)
     linears = [s for _, section in physical for s in section if isinstance(s, Linear)]
     lanes, rows = linear_shape(linears, multipliers, widest)
-    narrow = dict.fromkeys(("residual", "activation", "convert", "sample"), rows)
+    narrow = dict.fromkeys(("bias", "residual", "activation", "convert", "sample"), rows)
     units: dict[str, Unit] = {}
     binding = []
     for name, section in physical:
         for stage in section:
-            unit_name = _shared_name(stage, units)
+            unit_name = _shared_name(stage)
             if unit_name not in units:
                 array = "multipliers" if forms_products(stage) else None
                 wide, heads = narrow.get(stage.kind, lanes), 0
@@ -59,20 +61,18 @@ def folded(plan: Plan, multipliers: int, streams: int = 1, widest: int | None = 
 
 
 PRIORITY = (
-    "linear", "attention", "rope", "activation", "gate", "norm", "embed", "residual", "convert",
-    "sample",
+    "linear", "attention", "rope", "activation", "gate", "norm", "embed", "bias", "residual",
+    "convert", "sample",
 )  # fmt: skip
 """Who goes first at a shared multiplier array: those that ask because of what stands in their own
 registers, so that it is known early who wins.  A norm asks when a beat arrives; noise, made ahead
 of its need, goes last."""
 
 
-def _shared_name(stage: Stage, units: dict[str, Unit]) -> str:
+def _shared_name(stage: Stage) -> str:
     """Stages of one kind share a unit when their formats agree."""
-    if stage.kind != "convert":
-        return stage.kind
-    return f"convert_{_kind(stage.source)}_{_kind(stage.format)}"
-
-
-def _kind(form) -> str:
-    return f"{type(form).__name__.lower()}{form.width}"
+    if isinstance(stage, Residual):
+        return residual_name(stage)
+    if isinstance(stage, Convert):
+        return f"convert_{format_kind(stage.source)}_{format_kind(stage.format)}"
+    return stage.kind

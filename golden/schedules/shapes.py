@@ -6,7 +6,8 @@ import math
 
 from golden.errors import OptionError
 from golden.layout import heads_per_beat
-from golden.stage import Attention, Linear, Rope, Stage
+from golden.numbers import MANTISSA_BITS, Fixed, Format
+from golden.stage import Attention, Linear, Residual, Rope, Stage
 
 ROPE_LEAST = 4
 """Multipliers that rotary positions need: two for each element of a pair."""
@@ -15,6 +16,17 @@ MAX_LANES = 16
 """Widest beat the balancer chooses: wider ones cost fabric and save few cycles at these sizes."""
 
 FORMING_PRODUCTS = ("linear", "norm", "attention", "rope", "gelu", "gate", "sample")
+
+
+def format_kind(form: Format) -> str:
+    """The kind of a format, as names of units have it: fixed32, block16."""
+    return f"{type(form).__name__.lower()}{form.width}"
+
+
+def residual_name(stage: Residual) -> str:
+    """Branches that a bias made as wide as the stream are added by a unit of their own."""
+    wide = isinstance(stage.branch, Fixed) and stage.branch.width > MANTISSA_BITS
+    return "residual_biased" if wide else "residual"
 
 
 def forms_products(stage: Stage) -> bool:

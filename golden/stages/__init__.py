@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.numbers import Vector, limits, overflows, requantise
+from golden.numbers import Vector, limits, overflows, requantise, saturate
 from golden.stage import Stage
 
 
@@ -35,6 +35,13 @@ class Context:
     def saturates(self, stage: Stage) -> None:
         """Remember that an element of the stage's answer was held to the range of its format."""
         self.saturated.add((self.layer, stage.name))
+
+    def hold(self, stage: Stage, total: np.ndarray) -> Vector:
+        """A sum in units of the stage's format, held to its range; remembers whether it was."""
+        held = saturate(total, stage.format.width)
+        if (held != total).any():
+            self.saturates(stage)
+        return Vector(held, stage.format.exponent)
 
     def requantise(self, stage: Stage, wide: np.ndarray, exponent: int | np.ndarray) -> Vector:
         """``wide * 2**exponent`` in the stage's format; remembers whether it saturated."""

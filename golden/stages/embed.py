@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from golden.numbers import Vector, saturate
+from golden.numbers import Vector
 from golden.stage import SCALE_FRACTION, Embed
 from golden.stages import Context
 
@@ -15,7 +15,4 @@ def execute(stage: Embed, context: Context, token: int) -> Vector:
         return context.requantise(stage, wide, int(stage.exponent) - SCALE_FRACTION)
     if stage.positions is not None:
         row = row + stage.positions[context.position]
-    held = saturate(row, stage.format.width)
-    if (held != row).any():
-        context.saturates(stage)
-    return Vector(held, stage.format.exponent)
+    return context.hold(stage, row)

@@ -9,8 +9,9 @@ from golden.stage import Stage
 from hdl.external import attention, embed, linear
 from hdl.memory import Memories
 from hdl.stream import Tags
+from hdl.units import bias
 
-KINDS = ("attention", "embed", "linear")
+KINDS = ("attention", "bias", "embed", "linear")
 """Kinds of units that are made here; the others are those of any core."""
 
 
@@ -25,6 +26,8 @@ def make_unit(
         return linear.Linear(name, stages, layers, port, tags, memories)
     if unit.kind == "attention":
         return attention.Attention(name, stages, port, unit.lanes, tags, memories, taps)
+    if unit.kind == "bias":
+        return bias.Bias(name, stages, layers, unit.lanes, tags, memories)
     return embed.Embed(name, stages, max(layers), unit.lanes, port, tags, memories)
 
 
@@ -32,4 +35,6 @@ def unit_image(unit: Unit, jobs: Sequence[Sequence[Stage]]) -> dict[str, Sequenc
     """The words of a unit's loadable memories."""
     if unit.kind == "attention":
         return attention.image(unit.name)
+    if unit.kind == "bias":
+        return bias.image(unit.name, jobs, unit.lanes)
     return {"linear": linear, "embed": embed}[unit.kind].image(unit.name, jobs)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from golden.stage import Bias
 from hdl.core import Core
+from hdl.external.biases import Biases
 from hdl.external.gains import Gains
 from hdl.external.layout import Layout
 from hdl.external.traffic import Traffic
@@ -49,8 +51,24 @@ class ExternalCore(Core):
         )
         wiring.connect(m, traffic.norm, gains.i)
         wiring.connect(m, gains.o, norm.gains)
+        if any(unit.kind == "bias" for unit in self.schedule.units):
+            self._join_biases(m)
         wiring.connect(m, traffic.embed, self._component("embed").rows)
         wiring.connect(m, traffic.linear, self._component("linear").weights)
         wiring.connect(m, traffic.keys, attention.keys)
         wiring.connect(m, traffic.values, attention.values)
         wiring.connect(m, attention.store, traffic.store)
+
+    def _join_biases(self, m: Module) -> None:
+        """The reader of biases, with room for a whole vector.
+
+        Layers that have biases answer in one format, and so in the order of their matrices, which
+        is that of their biases.
+        """
+        unit = self._component("bias")
+        most = max(s.output_size for s in self.plan.template if isinstance(s, Bias))
+        lanes = next(u.lanes for u in self.schedule.units if u.kind == "bias")
+        m.submodules.biases = biases = Biases(most, lanes, self.schedule.port)
+        wiring.connect(m, self._traffic.bias, biases.i)
+        wiring.connect(m, biases.o, unit.biases)
+        m.d.comb += biases.closes.eq(unit.closes)

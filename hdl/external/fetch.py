@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.external.itinerary import segment_layout
 from hdl.external.layout import Layout
-from hdl.external.program import Reader
+from hdl.external.program import Reader, readers
 from hdl.stream import Queue
 
 DEPTH = 1024
@@ -28,7 +28,7 @@ class Fetch(wiring.Component):
     -------
     segments: stream of segments.  addresses: stream of beats to read.
     rdata, rvalid: what was read, in order.
-    embed, norm, linear, keys, values: streams of beats, one for every member of Reader.
+    embed, norm, linear, keys, values, bias: streams of beats, one for each of ``readers``.
     """
 
     def __init__(self, layout: Layout):
@@ -40,7 +40,7 @@ class Fetch(wiring.Component):
                 "addresses": Out(stream.Signature(range(layout.end))),
                 "rdata": In(layout.port),
                 "rvalid": In(1),
-                **{r.name.lower(): Out(stream.Signature(layout.port)) for r in Reader},
+                **{r.name.lower(): Out(stream.Signature(layout.port)) for r in readers(layout)},
             }
         )
 
@@ -82,7 +82,7 @@ class Fetch(wiring.Component):
             beats.w_en.eq(self.rvalid),
             beats.r_en.eq(taken),
         ]
-        for each in Reader:
+        for each in readers(self._layout):
             port = getattr(self, each.name.lower())
             m.d.comb += [
                 port.p.eq(beats.r_data),

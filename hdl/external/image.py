@@ -12,9 +12,9 @@ import numpy as np
 
 from golden.blocks import GROUP
 from golden.formats import halves
-from golden.stage import Embed, Linear, Norm
+from golden.stage import Bias, Embed, Linear, Norm
 from golden.stages.attention import Cache
-from hdl.external.layout import Gains, Groups, Layout, Rows, Tensor
+from hdl.external.layout import Biases, Gains, Groups, Layout, Rows, Tensor
 
 
 def memory_bytes(layout: Layout) -> np.ndarray:
@@ -35,14 +35,17 @@ def tensor_bytes(tensor: Tensor) -> np.ndarray:
     """The bytes of a tensor, its padding included."""
     stage, form = tensor.stage, tensor.form
     if isinstance(stage, Norm):
-        return _gains(stage, form)
+        return _elements(stage.gain, form)
+    if isinstance(stage, Bias):
+        return _elements(stage.bias, form)
     return _groups(stage, form) if isinstance(form, Groups) else _rows(stage, form)
 
 
-def _gains(stage: Norm, form: Gains) -> np.ndarray:
+def _elements(integers: np.ndarray, form: Gains | Biases) -> np.ndarray:
+    """Gains or biases, and zeros up to a whole beat."""
     memory = np.zeros(form.beats * form.port // 8, np.uint8)
-    gains = stage.gain.astype("<i2").view(np.uint8)
-    memory[: len(gains)] = gains
+    packed = integers.astype(f"<i{form.width // 8}").view(np.uint8)
+    memory[: len(packed)] = packed
     return memory
 
 

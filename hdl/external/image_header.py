@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from golden.blocks import GROUP
 from golden.schedules.external import PORT_BITS
-from golden.stage import SCALE_FRACTION, SCALED_BITS, Linear, Norm, Stage
+from golden.stage import SCALE_FRACTION, SCALED_BITS, Bias, Linear, Norm, Stage
 from hdl.external.image import place
-from hdl.external.layout import Gains, Groups, Layout, Rows, Tensor
+from hdl.external.layout import Biases, Elements, Gains, Groups, Layout, Rows, Tensor
 
 MAGIC = b"\x89WEFT\r\n\x1a"
 """As PNG's: no text begins like this, and a transfer that changes ends of lines spoils it."""
@@ -72,15 +72,15 @@ class Shapes:
         return self.layers * self.kv_heads * (2 * self.d_head * self.cache_bits // 8 + 2)
 
 
-KINDS = {1: Gains, 2: Rows, 3: Groups}
+KINDS = {1: Gains, 2: Rows, 3: Groups, 4: Biases}
 """How the bytes of a tensor lie, by its number in an entry."""
 
 
 class Entry(NamedTuple):
     """A tensor: where its bytes are in the data, and what they must be.
 
-    ``exponent``: of the plan's stage; values are ``2**exponent`` times what the gains, or scales
-    and codes, stand for (see golden.stage).
+    ``exponent``: of the plan's stage; values are ``2**exponent`` times what gains, biases, or
+    scales and codes, stand for (see golden.stage).
     """
 
     name: str
@@ -102,13 +102,14 @@ class Entry(NamedTuple):
     def unpadded(self) -> int:
         """Bytes of its values alone."""
         size = self.rows * self.columns
-        return {1: 2 * size, 2: size + 2 * self.rows, 3: size // GROUP * 20}[self.kind]
+        by_kind = {1: 2 * size, 2: size + 2 * self.rows, 3: size // GROUP * 20, 4: 4 * size}
+        return by_kind[self.kind]
 
     def beats(self, port: int) -> int:
         """Beats that a tensor of this kind and shape takes."""
-        if self.kind == 1:
-            return Gains(self.columns, port).beats
-        return KINDS[self.kind](self.rows, self.columns, port).beats
+        form = KINDS[self.kind]
+        shape = (self.columns,) if issubclass(form, Elements) else (self.rows, self.columns)
+        return form(*shape, port).beats
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def entry_of(layout: Layout, tensor: Tensor, crc: int) -> Entry:
     """The entry of a tensor whose bytes have this CRC."""
     stage, form, bytes_ = tensor.stage, tensor.form, place(tensor)
     kind = next(number for number, each in KINDS.items() if isinstance(form, each))
-    rows, columns = (1, form.size) if isinstance(form, Gains) else (form.rows, form.columns)
+    rows, columns = (1, form.size) if isinstance(form, Elements) else (form.rows, form.columns)
     name = layout.plan.place(tensor.layer, stage.name)
     length = bytes_.stop - bytes_.start
     return Entry(
@@ -160,6 +161,8 @@ def entry_of(layout: Layout, tensor: Tensor, crc: int) -> Entry:
 def _exponent(stage: Stage) -> int:
     if isinstance(stage, Norm):
         return int(stage.gain_exponent)
+    if isinstance(stage, Bias):
+        return stage.format.exponent
     return int(stage.weight_exponent if isinstance(stage, Linear) else stage.exponent)
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from golden.blocks import GROUP
 from golden.plan import Plan
 from golden.schedules.external import CODE_BITS
-from golden.stage import Attention, Embed, Linear, Norm, Stage
+from golden.stage import BIASED_BITS, Attention, Bias, Embed, Linear, Norm, Stage
 
 HALF = 16
 """Bits of a scale, of a minimum and of a gain."""
@@ -89,22 +90,41 @@ class Groups:
 
 
 @dataclass(frozen=True)
-class Gains:
-    """The gains of a norm."""
+class Elements:
+    """A vector of integers of ``width`` bits."""
 
     size: int
     port: int
+    width: ClassVar[int]
 
     @property
     def beats(self) -> int:
         """Beats of the vector."""
-        return whole(HALF * self.size, self.port)
+        return whole(self.width * self.size, self.port)
 
 
-def tensor_layout(stage: Stage, port: int) -> Rows | Groups | Gains | None:
+class Gains(Elements):
+    """The gains of a norm."""
+
+    width = HALF
+
+
+class Biases(Elements):
+    """The biases of a linear layer."""
+
+    width = BIASED_BITS
+
+
+Form = Rows | Groups | Gains | Biases
+"""How a tensor lies."""
+
+
+def tensor_layout(stage: Stage, port: int) -> Form | None:
     """How the weights of a stage lie; None if it has none in the memory."""
     if isinstance(stage, Norm):
         return Gains(stage.size, port)
+    if isinstance(stage, Bias):
+        return Biases(stage.output_size, port)
     if isinstance(stage, Linear):
         kind = Rows if stage.minima is None else Groups
         return kind(*stage.weights.shape, port)
@@ -119,7 +139,7 @@ class Tensor:
 
     layer: int
     stage: Stage
-    form: Rows | Groups | Gains
+    form: Form
     first: int
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import enum
 
-from golden.stage import Norm
+from golden.stage import Bias
 from hdl.external.layout import Layout
 from hdl.waits import ancestors
 
@@ -24,6 +24,13 @@ class Reader(enum.Enum, shape=3):
     LINEAR = 2
     KEYS = 3
     VALUES = 4
+    BIAS = 5
+
+
+def readers(layout: Layout) -> list[Reader]:
+    """The readers of a memory: those of biases only where there are some."""
+    biased = any(isinstance(t.stage, Bias) for t in layout.tensors)
+    return [reader for reader in Reader if reader != Reader.BIAS or biased]
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,7 @@ def head_segments(layout: Layout) -> list[Segment]:
 
 
 def _segment(tensor) -> Segment:
-    reader = Reader.NORM if isinstance(tensor.stage, Norm) else Reader.LINEAR
-    return Segment(reader, tensor.form.beats)
+    return Segment(Reader[tensor.stage.kind.upper()], tensor.form.beats)
 
 
 def _joined(segments: Sequence[Segment]) -> list[Segment]:

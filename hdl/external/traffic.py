@@ -10,7 +10,7 @@ from hdl.external.fetch import Fetch
 from hdl.external.itinerary import Itinerary, token_layout
 from hdl.external.layout import Layout
 from hdl.external.port import memory_port
-from hdl.external.program import Reader
+from hdl.external.program import readers
 from hdl.external.store import Store
 from hdl.stream import Queue
 
@@ -25,7 +25,7 @@ class Traffic(wiring.Component):
     -------
     port: hdl.external.port.MemoryPort; what goes out there hangs on registers alone.
     token: stream of tokens that begin (hdl.external.itinerary.token_layout).
-    embed, norm, linear, keys, values: streams of beats for their readers.
+    embed, norm, linear, keys, values, bias: streams of beats for their readers.
     store: stream of beats: see Store.
     """
 
@@ -38,7 +38,7 @@ class Traffic(wiring.Component):
                 "port": Out(memory_port(layout)),
                 "token": In(stream.Signature(token_layout(*self._bits))),
                 "store": In(beat),
-                **{reader.name.lower(): Out(beat) for reader in Reader},
+                **{reader.name.lower(): Out(beat) for reader in readers(layout)},
             }
         )
 
@@ -50,7 +50,7 @@ class Traffic(wiring.Component):
         wiring.connect(m, wiring.flipped(self.token), itinerary.token)
         wiring.connect(m, itinerary.o, fetch.segments)
         wiring.connect(m, wiring.flipped(self.store), writer.i)
-        for reader in Reader:
+        for reader in readers(self._layout):
             name = reader.name.lower()
             wiring.connect(m, getattr(fetch, name), wiring.flipped(getattr(self, name)))
         m.submodules.commands = commands = Queue(self.port.command.p.shape(), 2)

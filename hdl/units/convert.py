@@ -52,7 +52,7 @@ def image(name: str, jobs: Sequence[Sequence[Stage]]) -> dict[str, list[int]]:
 
 
 class Convert(wiring.Component):
-    """The same vector [size] in another format; left shifts up to MAX_LEFT.
+    """The same vectors in another format; left shifts up to MAX_LEFT.
 
     Latency :func:`latency`.  Throughput one beat a cycle.  Back-pressure: ``i`` waits for room.
     Tested: sizes 1 to 48, 1 to 16 lanes, all pairs of Fixed and Block, 16 and 32 bits.
@@ -60,6 +60,7 @@ class Convert(wiring.Component):
     Parameters
     ----------
     name, jobs, layers, lanes, tags, memories: see docs/architecture.md.
+    places: of the vectors of every job, those without an element included; None for their sizes.
 
     Members
     -------
@@ -70,15 +71,16 @@ class Convert(wiring.Component):
     Raises
     ------
     ValueError
-        If the jobs differ in size or kind of format.
+        If the jobs differ in kind of format.
     """
 
     def __init__(
         self, name: str, jobs: Sequence[Stage], layers: int, lanes: int, tags: Tags,
-        memories: Memories,
+        memories: Memories, places: Sequence[int] | None = None,
     ):  # fmt: skip
-        check_jobs(name, jobs, ("size", "source", "format"))
+        check_jobs(name, jobs, ("source", "format"))
         self._stage, self._lanes, self._tags = jobs[0], lanes, tags
+        self._counts = [beats(n, lanes) for n in places or [job.size for job in jobs]]
         self._rows = len(jobs), layers
         self._parameters = None
         if _has_parameters(self._stage):
@@ -97,7 +99,7 @@ class Convert(wiring.Component):
         m = Module()
         stage, i, o = self._stage, self.i, self.o
         to_fixed = isinstance(stage.format, Fixed)
-        kept = 0 if to_fixed else beats(stage.size, self._lanes)
+        kept = 0 if to_fixed else max(self._counts)
         depth = requantise.latency(stage.format) + 1 + kept
         m.submodules.answer = answer = Requantise(
             self._lanes, stage.source.width, stage.format, self._tags, depth, left=to_fixed

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.numbers import MAX_LEFT, Block, Fixed, Format
+from golden.numbers import Block, Fixed, Format
 from golden.stage import Residual as Stage
-from hdl import numbers
+from hdl import aligned_sum
 from hdl.memory import Memories
 from hdl.stream import Queue, Tags, beat
 from hdl.units.unit import (
@@ -95,7 +95,7 @@ class Residual(wiring.Component):
         x, branch = self.x, self.branch
         m.submodules.work = work = Work(self._tags.job, 4)
         m.submodules.answer = answer = Queue(self.o.p.shape(), 2)  # whose `ready` is a register
-        o, move, take, valid = answer.i, answer.i.ready, Signal(), Signal()
+        move, take, valid = answer.i.ready, Signal(), Signal()
         wiring.connect(m, answer.o, wiring.flipped(self.o))
         m.d.comb += [
             valid.eq(x.valid & branch.valid),
@@ -104,55 +104,14 @@ class Residual(wiring.Component):
         ]
         if self._parameters is None:
             m.d.comb += take.eq(move)
-            meta, pairs = (
-                (x.p.tag, x.p.first, x.p.last),
-                list(zip(x.p.data, branch.p.data, strict=True)),
-            )
+            full, meta, pairs = valid, (x.p.tag, x.p.first, x.p.last), (x.p.data, branch.p.data)
         else:
-            valid, meta, pairs = self._shifted(m, valid, take, move)
-        held = []
-        m.d.comb += [
-            o.valid.eq(valid),
-            o.p.tag.eq(meta[0]),
-            o.p.first.eq(meta[1]),
-            o.p.last.eq(meta[2]),
-        ]
-        for k, (a, b) in enumerate(pairs):
-            value, over = numbers.saturate(m, a + b, self._stage.format.width, f"y{k}")
-            held.append(over)
-            m.d.comb += o.p.data[k].eq(value)
-        m.d.sync += self.saturated.eq(valid & move & Cat(held).any())
+            m.submodules.parameters = parameters = self._parameters
+            m.d.comb += parameters.addr.eq(row_address(x.p.tag, *self._rows))
+            full, meta = aligned_sum.register(m, valid, take, move, x.p)
+            aligned = aligned_sum.align(m, branch.p, parameters.data, take)
+            pairs = aligned_sum.keep(m, list(x.p.data), take), aligned
+        aligned_sum.answer(m, answer, full, meta, zip(*pairs, strict=True), self.saturated)
         work.connect(m, moved(x, "first"), moved(self.o, "last"), x.p.tag.job)
         m.d.comb += [self.busy.eq(work.busy), self.job.eq(work.job)]
         return m
-
-    def _shifted(self, m: Module, valid: Signal, take: Signal, move: Signal):
-        """A register stage that aligns the branch: (valid, (tag, first, last), pairs to add)."""
-        x, branch = self.x, self.branch
-        m.submodules.parameters = parameters = self._parameters
-        m.d.comb += parameters.addr.eq(row_address(x.p.tag, *self._rows))
-        width = self._stage.branch.width + MAX_LEFT
-        bits = (width + 1).bit_length()
-        # The branch starts MAX_LEFT places up, so that one right shift serves both directions.
-        right = Signal(signed(SHIFT.width + 2))
-        amount = Signal(bits)
-        m.d.comb += [
-            right.eq(parameters.data.as_signed() - branch.p.exponent + MAX_LEFT),
-            amount.eq(Mux(right < 0, 0, numbers.clamp_shift(right[:-1], bits))),
-        ]
-        full = Signal()
-        meta = [Signal.like(value) for value in (x.p.tag, x.p.first, x.p.last)]
-        m.d.comb += take.eq(~full | move)
-        with m.If(take):
-            m.d.sync += full.eq(valid)
-            m.d.sync += [a.eq(b) for a, b in zip(meta, (x.p.tag, x.p.first, x.p.last), strict=True)]
-        pairs = []
-        for k in range(self._lanes):
-            a = Signal.like(x.p.data[k], name=f"x{k}")
-            wide = Cat(Const(0, MAX_LEFT), branch.p.data[k]).as_signed()
-            extended, sticky = numbers.shift_right(m, wide, amount, f"b{k}")
-            extended_r, sticky_r = Signal.like(extended), Signal.like(sticky)
-            with m.If(take):
-                m.d.sync += [a.eq(x.p.data[k]), extended_r.eq(extended), sticky_r.eq(sticky)]
-            pairs.append((a, numbers.round_off(extended_r, sticky_r)))
-        return full, meta, pairs

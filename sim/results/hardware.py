@@ -43,7 +43,7 @@ CASES = (
 ENGINE_RUNS = {"verilator": (64, None), "icarus": (1, 4), "amaranth": (1, 2)}
 """Sequences, and tokens of each (None: a full context), that an engine simulates for its speed."""
 
-WEIGHTS = ("weights", "tokens", "positions")
+WEIGHTS = ("weights", "biases", "tokens", "positions")
 SMALL = ("parameters", "shift")
 
 
