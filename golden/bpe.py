@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
+from golden.tokenizer import PART
 
 PIECES = {
     "gpt-2": lambda: pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -19,6 +21,9 @@ PIECES = {
     ),
 }
 """How a text is split before pairs are merged, by the names that model files use."""
+
+BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
+"""A byte of what no other piece covers."""
 
 
 class BytePairTokenizer:
@@ -58,6 +63,7 @@ class BytePairTokenizer:
         self._known = set(library.get_vocab(with_added_tokens=True).values())
         self._count = max(unused, max(self._known, default=-1) + 1)
         self._library, self._prefix = library, prefix
+        self._before = self._whole_token()
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; names of special tokens in it become these tokens.
@@ -86,9 +92,21 @@ class BytePairTokenizer:
     def piece(self, *tokens: int) -> str:
         """The text of tokens that follow others; a part of a character shows as U+FFFD.
 
-        It is what they add to the first of them: some libraries drop the space that begins a text.
+        It is what they add to another: some libraries drop the space that begins a text.
         """
-        return self._text([tokens[0], *tokens]).removeprefix(self._text(tokens[:1]))
+        return self._text([*self._before, *tokens]).removeprefix(self._text(self._before))
+
+    def begin(self, *tokens: int) -> str:
+        """The text of tokens that begin one, without what the library puts before every text."""
+        return self.decode(tokens)
+
+    def _whole_token(self) -> list[int]:
+        """A token that others can follow: no byte, which they might make a character with."""
+        for token in sorted(self._known):
+            text = self._text([token])
+            if text and PART not in text and not BYTE.fullmatch(self._library.id_to_token(token)):
+                return [token]
+        return []
 
     def _text(self, ids: Iterable[int]) -> str:
         known = [token for token in map(self._check, ids) if token in self._known]

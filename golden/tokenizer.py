@@ -9,6 +9,8 @@ from golden.model import Checkpoint
 BOS = "<BOS>"
 """How a vocabulary lists the token that stands at the beginning and at the end of each text."""
 
+PART = "\ufffd"
+"""How a part of a character shows."""
 
 SHOWN = 64
 """Characters of a vocabulary that a message lists, at most."""
@@ -43,6 +45,9 @@ class Tokenizer(Protocol):
         A tokenizer of parts of characters takes several tokens.
         """
 
+    def begin(self, token: int) -> str:
+        """As :meth:`piece`, for what begins a text."""
+
 
 class _Vocabulary:
     """Pieces by id and ids by piece, shared by the tokenizers."""
@@ -59,6 +64,10 @@ class _Vocabulary:
                 f"token {token} is not in the vocabulary; expected 0 to {len(self._text) - 1}"
             )
         return token
+
+    def begin(self, token: int) -> str:
+        """As ``piece``: these texts begin with nothing of their own."""
+        return self.piece(token)
 
 
 class CharacterTokenizer(_Vocabulary):

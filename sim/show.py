@@ -11,15 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.generate import Request
-from golden.tokenizer import Tokenizer, shown_ids
+from golden.tokenizer import PART, Tokenizer, shown_ids
 from golden.words import counted
 
 TABLE_WIDTH = 110
 """Columns that the table of stages takes when nobody says how wide the screen is."""
 
-
-PART = "\ufffd"
-"""How a part of a character shows."""
 
 PARTS = 4
 """Tokens that one character may be made of: a byte each."""
@@ -45,6 +42,7 @@ class Voice:
         self._stops = {r.sequence: (r.stop, tokenizer.stop) for r in requests}
         self._lines: dict[int, str] = {}
         self._parts: dict[int, list[int]] = {}
+        self._begun: set[int] = set()
         self._prompts = {sequence: self._text(sequence, ids) for sequence, ids in shown.items()}
         self._unfinished = False
 
@@ -75,14 +73,20 @@ class Voice:
         text, parts = "", self._parts.pop(sequence, [])
         for token in tokens:
             parts.append(token)
-            piece = self._tokenizer.piece(*parts)
+            piece = self._piece(sequence, parts)
             if len(parts) >= PARTS or not piece.endswith(PART):
+                self._begun.add(sequence)
                 text, parts = text + piece, []
         if last and parts:
-            text += self._tokenizer.piece(*parts)
+            text += self._piece(sequence, parts)
         elif parts:
             self._parts[sequence] = parts
         return text
+
+    def _piece(self, sequence: int, tokens: Sequence[int]) -> str:
+        """The text of tokens, which may be the first of their sequence."""
+        begun = sequence in self._begun
+        return (self._tokenizer.piece if begun else self._tokenizer.begin)(*tokens)
 
 
 def stage_table(report: dict) -> Table:
