@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
 from golden.tokenizer import PART
+from golden.words import shown
 
 PIECES = {
     "gpt-2": lambda: pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -74,7 +75,7 @@ class BytePairTokenizer:
             If the text cannot be written in UTF-8.
         """
         if any(0xD800 <= ord(character) < 0xE000 for character in text):
-            raise WeftError(f"the text {text!r} is not UTF-8; expected whole characters")
+            raise WeftError(f"the text {shown(text)} is not UTF-8; expected whole characters")
         return self._library.encode(text, add_special_tokens=False).ids
 
     def words(self, text: str) -> list[int]:

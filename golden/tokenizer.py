@@ -5,6 +5,7 @@ from typing import Protocol
 
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.words import shown
 
 BOS = "<BOS>"
 """How a vocabulary lists the token that stands at the beginning and at the end of each text."""
@@ -95,15 +96,15 @@ class CharacterTokenizer(_Vocabulary):
         for character in text:
             if character not in self._id:
                 raise WeftError(
-                    f"the character {character!r} in {text!r} is not in the vocabulary; "
+                    f"the character {character!r} in {shown(text)} is not in the vocabulary; "
                     f"allowed are {self._allowed()}"
                 )
         return [self._id[character] for character in text]
 
     def _allowed(self) -> str:
         """The characters, as far as a sentence has room for them."""
-        shown, left = self._text[:-1][:SHOWN], self.stop - SHOWN
-        return repr("".join(shown)) + (f" and {left:,} more" if left > 0 else "")
+        first, left = self._text[:-1][:SHOWN], self.stop - SHOWN
+        return repr("".join(first)) + (f" and {left:,} more" if left > 0 else "")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids``. BOS separates texts: it shows as a newline between two of them."""
@@ -148,7 +149,7 @@ class WordTokenizer(_Vocabulary):
             if word not in self._id:
                 examples = ", ".join(self._text[:3])
                 raise WeftError(
-                    f"the word {word!r} is not in the vocabulary; "
+                    f"the word {shown(word)} is not in the vocabulary; "
                     f"allowed are its {len(self._text)} words, such as {examples}"
                 )
         return [self._id[word] for word in text.split()]

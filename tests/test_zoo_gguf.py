@@ -271,6 +271,20 @@ def test_bad_models(tmp_path, change, sentence):
     assert sentence in refusal(path)
 
 
+def test_refusals_do_not_list_every_tensor(tmp_path):
+    def spoil(fields, tensors):
+        tensors["bad\n\x1b[31mname"] = (np.ones(8, np.float32), "F32")
+
+    path = write(tmp_path / "bad.gguf", random_llama(GROUPED), "F32", spoil)
+    with pytest.raises(WeftError) as caught:
+        load(path)
+    said = caught.value.told()
+    assert (
+        r"tensor bad\n\x1b[31mname is unexpected; expected the tensors token_embd.weight, " in said
+    )
+    assert said.endswith(" and 14 more")
+
+
 def test_no_file(tmp_path):
     assert "No such file or directory; expected a GGUF file" in refusal(tmp_path / "none.gguf")
     assert "Is a directory" in refusal(tmp_path)

@@ -118,7 +118,7 @@ class Chat:
             except WeftError as error:
                 if not patient or isinstance(error, Died):
                     raise
-                print(f"weft: {error}", file=sys.stderr, flush=True)
+                print(f"weft: {error.told()}", file=sys.stderr, flush=True)
             except KeyboardInterrupt:
                 if not patient:
                     raise
