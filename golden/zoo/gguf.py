@@ -137,6 +137,8 @@ def _check_options(metadata: dict, config: ModelConfig) -> None:
         "rope.scaling.type": "none",
         "expert_count": 0,
     }
+    if f"{ARCHITECTURE}.rope.scaling.type" not in metadata:  # llama.cpp takes that as linear
+        expected |= {"rope.scaling.factor": 1.0, "rope.scale_linear": 1.0}
     for key, value in expected.items():
         found = metadata.get(f"{ARCHITECTURE}.{key}", value)
         if found != value:
