@@ -45,6 +45,8 @@ class BytePairTokenizer:
 
     Members
     -------
+    ends : tuple of int
+        Tokens with which the model may end what it says: ``stop``, and others that its file names.
     opens : bool
         Whether a text that the model goes on from begins with ``start``.
     template : ChatTemplate or None
@@ -57,6 +59,7 @@ class BytePairTokenizer:
         self, library: Tokenizer, start: int, stop: int | None, prefix: str = "", unused: int = 0
     ):
         self.start, self.stop = start, stop
+        self.ends = () if stop is None else (stop,)
         self.opens = True
         self.template: ChatTemplate | None = None
         added = library.get_added_tokens_decoder().items()

@@ -26,12 +26,15 @@ class Tokenizer(Protocol):
         The token that a sequence starts with. :meth:`encode` does not add it.
     stop : int or None
         The token with which a model ends its text, or ``None`` if it never does.
+    ends : tuple of int
+        Tokens with which it may end what it says: ``stop``, if there is one, and maybe others.
     opens : bool
         Whether a text that the model goes on from begins with ``start``, as all others do.
     """
 
     start: int
     stop: int | None
+    ends: tuple[int, ...]
     opens: bool
 
     def encode(self, text: str) -> list[int]:
@@ -54,10 +57,16 @@ class _Vocabulary:
     """Pieces by id and ids by piece, shared by the tokenizers."""
 
     opens = True
+    stop: int | None = None
 
     def __init__(self, vocabulary: Sequence[str]):
         self._text = tuple(vocabulary)
         self._id = {text: token for token, text in enumerate(self._text)}
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """``stop``, if there is one."""
+        return () if self.stop is None else (self.stop,)
 
     def _check(self, token: int) -> int:
         if not 0 <= token < len(self._text):
@@ -135,7 +144,6 @@ class WordTokenizer(_Vocabulary):
     """
 
     start = 0
-    stop = None
 
     def __init__(self, vocabulary: Sequence[str]):
         for word in vocabulary:

@@ -37,14 +37,20 @@ class Voice:
     ----------
     tokenizer, requests: whose prompts are printed as well, if ``echo``.
     streams: sequences in flight.
+    ends: tokens that are not printed either, as those with which a request stops are not.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int, echo: bool = True
+        self,
+        tokenizer: Tokenizer,
+        requests: Sequence[Request],
+        streams: int,
+        echo: bool = True,
+        ends: Sequence[int] = (),
     ):
         self._tokenizer, self._live = tokenizer, streams == 1
         shown = {r.sequence: shown_ids(tokenizer, r.prompt) if echo else () for r in requests}
-        self._stops = {r.sequence: (r.stop, tokenizer.stop) for r in requests}
+        self._stops = {r.sequence: {r.stop, tokenizer.stop, *ends} for r in requests}
         self._lines: dict[int, str] = {}
         self._parts: dict[int, list[int]] = {}
         self._begun: set[int] = set()

@@ -75,8 +75,8 @@ class Chat:
     def __post_init__(self):
         self._tokenizer = tokenizer = tokenizer_for(self.checkpoint)
         self.template = template_of(tokenizer)
-        ends = [end_of_turn(tokenizer)] if self.template else []
-        self._ends = [end for end in (*ends, tokenizer.stop) if end is not None]
+        turn = end_of_turn(tokenizer) if self.template else None
+        self._ends = [*([] if turn is None else [turn]), *tokenizer.ends]
         self._said: list[Message] = []
 
     @property
@@ -167,7 +167,7 @@ class Chat:
             self._check_room(len(requests[0].prompt), again=len(said) > 2)
         spoken: list[list[Token]] = []
         try:
-            with Voice(self._tokenizer, requests, streams=1, echo=plain) as voice:
+            with Voice(self._tokenizer, requests, 1, plain, self._ends) as voice:
                 spoken += (list(self._follow(request, voice)) for request in requests)
         except (KeyboardInterrupt, LinkError) as error:
             self._device = None  # unless the link is in step again, meet() will see to it

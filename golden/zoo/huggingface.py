@@ -255,9 +255,11 @@ def read_tokenizer(path: Path, options: dict, n_vocab: int):
     pieces = {token: piece for piece, token in library.get_vocab(with_added_tokens=True).items()}
     if max(pieces, default=0) >= n_vocab:
         raise WeftError(f"{path.name} has token {max(pieces):,}; expected {n_vocab - 1:,} at most")
-    start, stop = (_token(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
+    starts, ends = (_tokens(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
+    start, stop = (next(iter(tokens), None) for tokens in (starts, ends))
     vocabulary = tuple(pieces.get(token, f"<unused {token}>") for token in range(n_vocab))
     made = BytePairTokenizer(library, start or 0, stop, unused=n_vocab)
+    made.ends = ends
     beside = path.with_name(TOKENIZER_CONFIG)
     if beside.is_file():
         _apply(made, read_json(beside), {"bos_token": start, "eos_token": stop}, vocabulary)
@@ -285,10 +287,11 @@ def _apply(made: BytePairTokenizer, options: dict, named: dict, vocabulary: Sequ
     made.template = ChatTemplate(source, tokens)
 
 
-def _token(options: dict, key: str, n_vocab: int) -> int | None:
-    """A token that ``config.json`` names; of several the first."""
+def _tokens(options: dict, key: str, n_vocab: int) -> tuple[int, ...]:
+    """Tokens that ``config.json`` names: none, one or a list."""
     value = options.get(key)
-    value = value[0] if isinstance(value, list) and value else value
-    if value is not None and (type(value) is not int or not 0 <= value < n_vocab):
-        raise WeftError(f"{CONFIG}: {key} is {shown(value)}; expected 0 to {n_vocab - 1}")
-    return value
+    tokens = value if isinstance(value, list) else [] if value is None else [value]
+    for token in tokens:
+        if type(token) is not int or not 0 <= token < n_vocab:
+            raise WeftError(f"{CONFIG}: {key} is {shown(value)}; expected 0 to {n_vocab - 1}")
+    return tuple(tokens)
