@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
+from golden.tokenizer import PART
+from golden.words import shown
 
 PIECES = {
     "gpt-2": lambda: pre_tokenizers.ByteLevel(add_prefix_space=False),
@@ -19,6 +22,9 @@ PIECES = {
     ),
 }
 """How a text is split before pairs are merged, by the names that model files use."""
+
+BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
+"""A byte of what no other piece covers."""
 
 
 class BytePairTokenizer:
@@ -39,6 +45,8 @@ class BytePairTokenizer:
 
     Members
     -------
+    ends : tuple of int
+        Tokens with which the model may end what it says: ``stop``, and others that its file names.
     opens : bool
         Whether a text that the model goes on from begins with ``start``.
     template : ChatTemplate or None
@@ -51,6 +59,7 @@ class BytePairTokenizer:
         self, library: Tokenizer, start: int, stop: int | None, prefix: str = "", unused: int = 0
     ):
         self.start, self.stop = start, stop
+        self.ends = () if stop is None else (stop,)
         self.opens = True
         self.template: ChatTemplate | None = None
         added = library.get_added_tokens_decoder().items()
@@ -58,6 +67,7 @@ class BytePairTokenizer:
         self._known = set(library.get_vocab(with_added_tokens=True).values())
         self._count = max(unused, max(self._known, default=-1) + 1)
         self._library, self._prefix = library, prefix
+        self._before = self._whole_token()
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text; names of special tokens in it become these tokens.
@@ -68,7 +78,7 @@ class BytePairTokenizer:
             If the text cannot be written in UTF-8.
         """
         if any(0xD800 <= ord(character) < 0xE000 for character in text):
-            raise WeftError(f"the text {text!r} is not UTF-8; expected whole characters")
+            raise WeftError(f"the text {shown(text)} is not UTF-8; expected whole characters")
         return self._library.encode(text, add_special_tokens=False).ids
 
     def words(self, text: str) -> list[int]:
@@ -86,9 +96,21 @@ class BytePairTokenizer:
     def piece(self, *tokens: int) -> str:
         """The text of tokens that follow others; a part of a character shows as U+FFFD.
 
-        It is what they add to the first of them: some libraries drop the space that begins a text.
+        It is what they add to another: some libraries drop the space that begins a text.
         """
-        return self._text([tokens[0], *tokens]).removeprefix(self._text(tokens[:1]))
+        return self._text([*self._before, *tokens]).removeprefix(self._text(self._before))
+
+    def begin(self, *tokens: int) -> str:
+        """The text of tokens that begin one, without what the library puts before every text."""
+        return self.decode(tokens)
+
+    def _whole_token(self) -> list[int]:
+        """A token that others can follow: no byte, which they might make a character with."""
+        for token in sorted(self._known):
+            text = self._text([token])
+            if text and PART not in text and not BYTE.fullmatch(self._library.id_to_token(token)):
+                return [token]
+        return []
 
     def _text(self, ids: Iterable[int]) -> str:
         known = [token for token in map(self._check, ids) if token in self._known]

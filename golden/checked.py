@@ -11,6 +11,8 @@ from pathlib import Path
 import typer
 from typer.models import OptionInfo
 
+from golden.words import shown
+
 
 def whole(*names: str, least: int, most: int | None = None, help: str) -> OptionInfo:
     """A whole number from ``least`` to ``most``."""
@@ -72,5 +74,5 @@ def _file_parser(ends: tuple[str, ...], expected: str) -> Callable[[str | Path],
 
 
 def _refused(value: object, expected: str) -> typer.BadParameter:
-    said = repr(str(value)) if str(value).strip() else "empty"
+    said = shown(str(value)) if str(value).strip() else "empty"
     return typer.BadParameter(f"is {said}; expected {expected}")

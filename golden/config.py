@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from golden.errors import WeftError
+from golden.words import shown
 
 POSITIONS = ("learned", "rotary", "none")
 ACTIVATIONS = ("relu", "gelu", "silu")
@@ -127,7 +128,7 @@ class ModelConfig:
         for name in ("norm_eps", "rope_theta"):
             value = getattr(self, name)
             if not (isinstance(value, float) and 0 < value < math.inf):
-                raise WeftError(f"{name} is {value!r}; expected a positive number")
+                raise WeftError(f"{name} is {shown(value)}; expected a positive number")
         if self.rope_theta < 1:
             raise WeftError(f"rope_theta is {self.rope_theta!r}; expected at least 1")
         expected = tuple(name for name in self.linears if name in self.biases)
@@ -139,12 +140,16 @@ class ModelConfig:
     def _check_count(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise WeftError(f"{name} is {value!r}; expected a whole number of at least {least}")
+            raise WeftError(
+                f"{name} is {shown(value)}; expected a whole number of at least {least}"
+            )
 
     def _check_choice(self, name: str, choices: tuple) -> None:
         value = getattr(self, name)
         if value not in choices:
-            raise WeftError(f"{name} is {value!r}; expected one of {', '.join(map(repr, choices))}")
+            raise WeftError(
+                f"{name} is {shown(value)}; expected one of {', '.join(map(repr, choices))}"
+            )
 
     @property
     def d_head(self) -> int:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from golden.words import plain
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 plus the number of SIGINT, as shells report it."""
 
@@ -25,6 +27,13 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 class WeftError(Exception):
     """Something that the user can put right, told in one sentence.
 
+    Parameters
+    ----------
+    sentence : str
+        It may hold names out of files: :meth:`told` makes them harmless.
+    log : str
+        Lines of a tool's log that follow the sentence.
+
     Members
     -------
     exit_status : int
@@ -32,6 +41,17 @@ class WeftError(Exception):
     """
 
     exit_status = 2
+
+    def __init__(self, sentence: str, log: str = ""):
+        super().__init__(sentence)
+        self.log = log
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (super().__str__(), self.log)))
+
+    def told(self) -> str:
+        """What people read: a sentence in one line, then the log."""
+        return "\n".join(filter(None, (plain(super().__str__()), self.log)))
 
 
 class OptionError(WeftError):
@@ -68,7 +88,7 @@ def reporting_errors() -> Iterator[None]:
             yield
         sys.stdout.flush()
     except WeftError as error:
-        print(f"weft: {error}", file=sys.stderr)
+        print(f"weft: {error.told()}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None

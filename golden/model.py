@@ -17,7 +17,7 @@ import numpy as np
 from golden.blocks import Blocks, Rows
 from golden.config import ModelConfig
 from golden.errors import WeftError
-from golden.words import counted
+from golden.words import counted, listed, shortened
 
 if TYPE_CHECKING:
     from golden.tokenizer import Tokenizer
@@ -114,11 +114,11 @@ def check_names(present: Mapping, expected: Mapping) -> None:
     """Raise a WeftError that names the first tensor that is missing or unexpected."""
     for name in expected:
         if name not in present:
-            raise WeftError(f"tensor {name} is missing; expected the tensors {', '.join(expected)}")
+            raise WeftError(f"tensor {name} is missing; expected the tensors {listed(expected)}")
     for name in present:
         if name not in expected:
             raise WeftError(
-                f"tensor {name} is unexpected; expected the tensors {', '.join(expected)}"
+                f"tensor {shortened(name)} is unexpected; expected the tensors {listed(expected)}"
             )
 
 

@@ -7,15 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from golden import cache
+from golden import cache, lines
 from golden.errors import WeftError
 
 UNREACHABLE = re.compile(
     r"No matching distribution|NewConnectionError|ConnectionError|ProxyError|SSLError|"
-    r"name resolution|Name or service|timed out|Connection (refused|reset)|HTTP error|Max retries",
+    r"name resolution|Name or service|timed out|Connection (refused|reset)|HTTP error|Max retries|"
+    r"network|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH",
     re.I,
 )
-"""In pip's output: the package index was not reached."""
+"""In the output of pip or npm: the index of packages was not reached."""
+
+FULL = re.compile("No space left|ENOSPC", re.I)
+"""In the same: the disk is full."""
+
+NPM = re.compile(r"npm (?:error|ERR!) (?!code|syscall|errno|path|A complete log)(\S.*)")
+"""A line in which npm says what went wrong; the first one says most."""
 
 MISMATCH = re.compile("DO NOT MATCH THE HASHES|HashMismatch")
 """In pip's output: a file has another hash than it should have."""
@@ -53,7 +60,7 @@ def ensure(module: str) -> None:
     """
     if importlib.util.find_spec(module):
         return
-    print(f"weft: installing {module} and what it needs (once)", file=sys.stderr, flush=True)
+    lines.note(f"installing {module} and what it needs (once)")
     options = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
     whole = [*command(), "install", *options, "-r", LOCK]
     ran = subprocess.run(whole, env=clean_environment(), capture_output=True, text=True)
@@ -63,12 +70,15 @@ def ensure(module: str) -> None:
         raise WeftError(f"the package {module} was not installed: {reason(said)}; run again")
 
 
-def reason(said: str) -> str:
+def reason(said: str, index: str = "the package index") -> str:
     """What the output of a package manager that failed means, in a few words."""
     if MISMATCH.search(said):
         return "it does not have the known hash"
-    if UNREACHABLE.search(said) or "network" in said or "ENOTFOUND" in said:
-        return "the package index cannot be reached (check the network, or the proxy's settings)"
-    if "No space left" in said or "ENOSPC" in said:
+    if FULL.search(said):
         return "the disk is full"
-    return (said.strip().splitlines() or ["its manager said nothing"])[-1].strip()
+    if UNREACHABLE.search(said):
+        return f"{index} cannot be reached (check the network, or the proxy's settings)"
+    told = [line.strip() for line in said.splitlines() if line.strip()]
+    if of_npm := [match[1] for match in map(NPM.fullmatch, told) if match]:
+        return of_npm[0]
+    return (told or ["its manager said nothing"])[-1]

@@ -5,10 +5,13 @@ from typing import Protocol
 
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.words import shown
 
 BOS = "<BOS>"
 """How a vocabulary lists the token that stands at the beginning and at the end of each text."""
 
+PART = "\ufffd"
+"""How a part of a character shows."""
 
 SHOWN = 64
 """Characters of a vocabulary that a message lists, at most."""
@@ -23,12 +26,15 @@ class Tokenizer(Protocol):
         The token that a sequence starts with. :meth:`encode` does not add it.
     stop : int or None
         The token with which a model ends its text, or ``None`` if it never does.
+    ends : tuple of int
+        Tokens with which it may end what it says: ``stop``, if there is one, and maybe others.
     opens : bool
         Whether a text that the model goes on from begins with ``start``, as all others do.
     """
 
     start: int
     stop: int | None
+    ends: tuple[int, ...]
     opens: bool
 
     def encode(self, text: str) -> list[int]:
@@ -43,15 +49,24 @@ class Tokenizer(Protocol):
         A tokenizer of parts of characters takes several tokens.
         """
 
+    def begin(self, token: int) -> str:
+        """As :meth:`piece`, for what begins a text."""
+
 
 class _Vocabulary:
     """Pieces by id and ids by piece, shared by the tokenizers."""
 
     opens = True
+    stop: int | None = None
 
     def __init__(self, vocabulary: Sequence[str]):
         self._text = tuple(vocabulary)
         self._id = {text: token for token, text in enumerate(self._text)}
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """``stop``, if there is one."""
+        return () if self.stop is None else (self.stop,)
 
     def _check(self, token: int) -> int:
         if not 0 <= token < len(self._text):
@@ -59,6 +74,10 @@ class _Vocabulary:
                 f"token {token} is not in the vocabulary; expected 0 to {len(self._text) - 1}"
             )
         return token
+
+    def begin(self, token: int) -> str:
+        """As ``piece``: these texts begin with nothing of their own."""
+        return self.piece(token)
 
 
 class CharacterTokenizer(_Vocabulary):
@@ -86,15 +105,15 @@ class CharacterTokenizer(_Vocabulary):
         for character in text:
             if character not in self._id:
                 raise WeftError(
-                    f"the character {character!r} in {text!r} is not in the vocabulary; "
+                    f"the character {character!r} in {shown(text)} is not in the vocabulary; "
                     f"allowed are {self._allowed()}"
                 )
         return [self._id[character] for character in text]
 
     def _allowed(self) -> str:
         """The characters, as far as a sentence has room for them."""
-        shown, left = self._text[:-1][:SHOWN], self.stop - SHOWN
-        return repr("".join(shown)) + (f" and {left:,} more" if left > 0 else "")
+        first, left = self._text[:-1][:SHOWN], self.stop - SHOWN
+        return repr("".join(first)) + (f" and {left:,} more" if left > 0 else "")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids``. BOS separates texts: it shows as a newline between two of them."""
@@ -125,7 +144,6 @@ class WordTokenizer(_Vocabulary):
     """
 
     start = 0
-    stop = None
 
     def __init__(self, vocabulary: Sequence[str]):
         for word in vocabulary:
@@ -139,7 +157,7 @@ class WordTokenizer(_Vocabulary):
             if word not in self._id:
                 examples = ", ".join(self._text[:3])
                 raise WeftError(
-                    f"the word {word!r} is not in the vocabulary; "
+                    f"the word {shown(word)} is not in the vocabulary; "
                     f"allowed are its {len(self._text)} words, such as {examples}"
                 )
         return [self._id[word] for word in text.split()]

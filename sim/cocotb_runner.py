@@ -98,7 +98,7 @@ def build(simulator: str, factory: Callable[[Memories], Probe], key: str, folder
             _build(simulator, generated.path.resolve(), temporary / "build", Path(folder))
         except (RuntimeError, SystemExit) as error:
             said = process.tail((temporary / "build.log").read_text())
-            raise WeftError(f"building for cocotb failed ({error}):\n{said}") from None
+            raise WeftError(f"building for cocotb failed ({error}):", said) from None
 
     what = f"compiling the cocotb bench with {simulator.capitalize()}"
     return generated.design, cache.cached(Path(folder) / "cocotb" / name, make, what) / "build"
@@ -210,7 +210,7 @@ def _test(simulator: str, built: Path, folder: Path) -> None:
         count, failed = 0, f"none ran ({error})"
     if failed or not count:
         said = process.tail(log.read_text(errors="replace"), 25)
-        raise WeftError(f"the cocotb regression failed on {simulator}; its log ends:\n{said}")
+        raise WeftError(f"the cocotb regression failed on {simulator}; its log ends:", said)
 
 
 def public_ports(source: str) -> str:

@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.generate import Request
-from golden.tokenizer import Tokenizer, shown_ids
+from golden.tokenizer import PART, Tokenizer, shown_ids
 from golden.words import counted
 
 TABLE_WIDTH = 110
 """Columns that the table of stages takes when nobody says how wide the screen is."""
 
+COLUMNS = ("stage", "unit", "cycles", "busy", "starved", "blocked", "MACs", "bound")
+"""Of that table."""
 
-PART = "\ufffd"
-"""How a part of a character shows."""
+DROPPED = ("starved", "blocked", "unit", "MACs", "busy")
+"""Those that a narrow screen does not show, the first one first."""
 
 PARTS = 4
 """Tokens that one character may be made of: a byte each."""
@@ -35,16 +37,23 @@ class Voice:
     ----------
     tokenizer, requests: whose prompts are printed as well, if ``echo``.
     streams: sequences in flight.
+    ends: tokens that are not printed either, as those with which a request stops are not.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, requests: Sequence[Request], streams: int, echo: bool = True
+        self,
+        tokenizer: Tokenizer,
+        requests: Sequence[Request],
+        streams: int,
+        echo: bool = True,
+        ends: Sequence[int] = (),
     ):
         self._tokenizer, self._live = tokenizer, streams == 1
         shown = {r.sequence: shown_ids(tokenizer, r.prompt) if echo else () for r in requests}
-        self._stops = {r.sequence: (r.stop, tokenizer.stop) for r in requests}
+        self._stops = {r.sequence: {r.stop, tokenizer.stop, *ends} for r in requests}
         self._lines: dict[int, str] = {}
         self._parts: dict[int, list[int]] = {}
+        self._begun: set[int] = set()
         self._prompts = {sequence: self._text(sequence, ids) for sequence, ids in shown.items()}
         self._unfinished = False
 
@@ -75,40 +84,62 @@ class Voice:
         text, parts = "", self._parts.pop(sequence, [])
         for token in tokens:
             parts.append(token)
-            piece = self._tokenizer.piece(*parts)
+            piece = self._piece(sequence, parts)
             if len(parts) >= PARTS or not piece.endswith(PART):
+                self._begun.add(sequence)
                 text, parts = text + piece, []
         if last and parts:
-            text += self._tokenizer.piece(*parts)
+            text += self._piece(sequence, parts)
         elif parts:
             self._parts[sequence] = parts
         return text
 
+    def _piece(self, sequence: int, tokens: Sequence[int]) -> str:
+        """The text of tokens, which may be the first of their sequence."""
+        begun = sequence in self._begun
+        return (self._tokenizer.piece if begun else self._tokenizer.begin)(*tokens)
 
-def stage_table(report: dict) -> Table:
-    """The stages: where the cycles of a token go."""
-    table = Table(title="cycles a token, by stage", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("stage", "unit", "cycles", "busy", "starved", "blocked", "MACs", "bound"):
+
+def stage_table(report: dict, dropped: Sequence[str] = ()) -> Table:
+    """The stages: where the cycles of a token go; some columns may be left out."""
+    title = "cycles a token, by stage"
+    if dropped:
+        title += f"; a wider screen shows {', '.join(sorted(dropped, key=COLUMNS.index))} too"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    shown = [column for column in COLUMNS if column not in dropped]
+    for heading in shown:
         table.add_column(heading, justify="left" if heading in ("stage", "unit") else "right")
     for row in report["stages"]:
-        numbers = (row[key] for key in ("cycles", "busy", "starved", "blocked"))
+        numbers = {key: f"{row[key]:.1f}" for key in ("cycles", "busy", "starved", "blocked")}
         bound = f"{row['bound']:.1f}" if row["macs"] else ""
         macs = f"{row['macs']:,.0f}" if row["macs"] else ""
-        table.add_row(row["name"], row["unit"], *(f"{x:.1f}" for x in numbers), macs, bound)
+        cells = {"stage": row["name"], "unit": row["unit"], **numbers, "MACs": macs, "bound": bound}
+        table.add_row(*(cells[column] for column in shown))
+    return table
+
+
+def fitting_table(report: dict, console: Console) -> Table:
+    """The same with as many columns as a terminal has room for; others get all of them."""
+    wide = console.options.update(width=1 << 16)
+    for count in range(len(DROPPED) + 1) if console.is_terminal else (0,):
+        table = stage_table(report, DROPPED[:count])
+        if console.measure(table, options=wide).maximum <= console.width:
+            break
     return table
 
 
 def show_summary(report: dict, path: Path, file: TextIO) -> None:
     """Write the table and what the run comes to."""
     console = Console(file=file, highlight=False, soft_wrap=True)
-    console.width = max(console.width, TABLE_WIDTH)
+    if not console.is_terminal:
+        console.width = max(console.width, TABLE_WIDTH)
     print_summary(report, path, console)
 
 
 def print_summary(report: dict, path: Path | str, console: Console) -> None:
     """The table of stages, and the account of the run in four sentences."""
     console.print()
-    console.print(stage_table(report))
+    console.print(fitting_table(report, console))
     cycles, bound = report["cycles_per_token"], report["bound"]
     memory = [_memory_line(report)] if "bytes_per_token" in report else []
     accuracy = report["accuracy"]

@@ -14,6 +14,9 @@ from golden.generate import Request
 PAUSE = 0.5
 """Seconds between two looks."""
 
+LEAST = 1.0
+"""Seconds that are measured before anything is said of the rate."""
+
 ROOM = "\x1bD\x1b[A"
 """There is a line below that of the cursor, whose column stays."""
 
@@ -46,7 +49,7 @@ class Watch:
 
     def __init__(self, work: Work, clock: Callable[[], float] = time.monotonic):
         self.work, self._clock = work, clock
-        self._began = clock()
+        self._first: tuple[float, int] | None = None  # when which cycle was seen first
         self.cycle = 0
         self._since, self._kind = 0, None  # of the token that is on its way
         self._done = {"prefill": 0, "decode": 0}
@@ -59,7 +62,7 @@ class Watch:
 
     def at(self, cycle: int) -> None:
         """The simulation has come so far."""
-        self.cycle = cycle
+        self._see(cycle)
 
     def said(self, cycle: int) -> None:
         """A token was sampled."""
@@ -70,12 +73,26 @@ class Watch:
         if self._kind is not None:
             self._done[self._kind] += 1
             self._cycles[self._kind] += cycle - self._since
-        self._since, self._kind, self.cycle = cycle, None, cycle
+        self._since, self._kind = cycle, None
+        self._see(cycle)
+
+    def _see(self, cycle: int) -> None:
+        """What went before the first cycles, such as loading, does not count."""
+        self._first = self._first or (self._clock(), cycle)
+        self.cycle = cycle
+
+    def rate(self) -> float | None:
+        """Cycles a second, once that can be told."""
+        if self._first is None:
+            return None
+        then, cycle = self._first
+        seconds, cycles = self._clock() - then, self.cycle - cycle
+        return cycles / seconds if seconds >= LEAST and cycles > 0 else None
 
     def left(self) -> float | None:
         """Seconds, as far as one can tell."""
-        elapsed, work = self._clock() - self._began, self.work
-        if elapsed <= 0 or not self.cycle:
+        rate, work = self.rate(), self.work
+        if rate is None:
             return None
         cycles = -(self.cycle - self._since) if self._kind else 0
         for kind, total in (("prefill", work.prefill), ("decode", work.decode)):
@@ -84,17 +101,19 @@ class Watch:
             if total > done and each is None:
                 return None
             cycles += (total - done) * (each or 0)
-        return max(cycles, 0) * elapsed / self.cycle
+        return max(cycles, 0) / rate
 
     def told(self) -> str:
         """All of it in a line."""
-        rate = self.cycle / max(self._clock() - self._began, 1e-9)
         parts = [f"sampled {self._done['decode']:,} of {self.work.decode:,}"]
         if self.work.prefill:
             parts.insert(0, f"prompt {self._done['prefill']:,} of {self.work.prefill:,}")
-        parts += [f"{self.cycle / 1e6:.1f} M cycles", f"{rate / 1e3:,.0f} k a second"]
-        left = self.left()
-        return ", ".join(parts) + (f", {_duration(left)} left" if left is not None else "")
+        parts.append(f"{self.cycle / 1e6:.1f} M cycles")
+        if (rate := self.rate()) is not None:
+            parts.append(f"{rate / 1e3:,.0f} k a second")
+        if (left := self.left()) is not None:
+            parts.append(f"{_duration(left)} left")
+        return ", ".join(parts)
 
 
 class Display(Watch):
@@ -106,7 +125,7 @@ class Display(Watch):
         super().__init__(work, clock)
         self._file = sys.stderr if file is None else file
         self._terminal = self._file.isatty()
-        self._shown, self._looked = False, self._began
+        self._shown, self._looked = False, clock()
 
     def __enter__(self) -> Display:
         return self

@@ -10,7 +10,7 @@ from golden.generate import Request
 from golden.model import Checkpoint
 from golden.noise import noise_scale
 from golden.tokenizer import prompt_ids, tokenizer_for
-from golden.words import counted
+from golden.words import counted, shown
 
 ENDLESS_TOKENS = 32
 """Tokens of a sequence when neither the model nor the user sets an end."""
@@ -63,7 +63,7 @@ def make_requests(
     n_ctx = checkpoint.config.n_ctx
     if n_ctx is not None and len(ids) > n_ctx:
         raise WeftError(
-            f"the prompt {prompt!r} has {counted(len(ids), 'token')} with the start token; "
+            f"the prompt {shown(prompt)} has {counted(len(ids), 'token')} with the start token; "
             f"this model has {counted(n_ctx, 'position')}"
         )
     if start and names > 1:

@@ -322,6 +322,23 @@ def test_an_end_that_the_device_does_not_know(talker, capsys):
     assert not device.held
 
 
+def test_every_end_that_the_file_names_ends_an_answer(talker, capsys, monkeypatch):
+    for seed in range(1000):
+        (request,) = make_requests(talker[0], Sampling(8.0, seed), 1, "", 5)
+        prompt = tuple(conversation_ids(talker[0].tokenizer, [Message("user", "a")]))
+        steps = sampled_steps(talker[1], replace(request, prompt=prompt, stop=TURN))
+        ids = [step.sampled for step in steps]
+        if len(ids) == 5 and len({END, TURN, *ids[:3]}) == 5:
+            break
+    monkeypatch.setattr(talker[0].tokenizer, "ends", (END, ids[2]))
+    chat, device = conversation(talker, sampling=Sampling(8.0, seed))
+    converse(chat, "a")
+    out, err = capsys.readouterr()
+    assert out == talker[0].tokenizer.decode(ids[:2]) + "\n"
+    assert "3 tokens; " in err
+    assert device.asked[-1] == Type.ABORT
+
+
 def test_a_template_that_is_malformed(tmp_path, capsys):
     checkpoint = load(file_of(tmp_path / "x", "{% for"))
     chat, _ = conversation((checkpoint, quantize(checkpoint, Options(scales="row"))))

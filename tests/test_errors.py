@@ -17,7 +17,6 @@ from golden.errors import (
     reporting_errors,
     write_whole,
 )
-from golden.words import counted
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,11 +92,6 @@ def test_an_option_error_tells_option_and_problem():
     error = OptionError("names", "is 0; expected at least 1")
     assert (str(error), error.option) == ("names is 0; expected at least 1", "names")
     assert error.exit_status == 2
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 names"), (1, "1 name"), (1600, "1,600 names")])
-def test_counted(number, text):
-    assert counted(number, "name") == text
 
 
 def test_defects_keep_their_traceback():
@@ -236,3 +230,10 @@ def test_a_reader_that_leaves_is_no_mismatch():
     shell = f"{sys.executable} -m golden --help | true; echo ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=ROOT)
     assert (run.stdout.strip(), run.stderr) == ("0", "")
+
+
+def test_names_out_of_files_stay_in_the_line(capsys):
+    with pytest.raises(SystemExit), reporting_errors():
+        raise WeftError("tensor bad\n\x1b[31mné日\u202e is unexpected", log="    line\n    line")
+    expected = "weft: tensor bad\\n\\x1b[31mné日\\u202e is unexpected\n    line\n    line\n"
+    assert capsys.readouterr().err == expected

@@ -92,8 +92,10 @@ def test_an_interrupt_leaves_what_was_measured_and_ends_the_line(capsys, monkeyp
         say(self, token)
 
     monkeypatch.setattr(Voice, "say", interrupted)
-    status, out, _ = simulate(capsys)
+    status, out, err = simulate(capsys)
     assert status == 130
+    told = f"weft: interrupted; what was measured until then is in {folder / REPORT}"
+    assert err.splitlines()[-1] == told
     assert not any(token["last"] for token in heard)  # in the middle of a name
     text = "".join(MADE.checkpoint.vocabulary[t["token"]] for t in heard)
     assert out == text + "\n"

@@ -3,7 +3,7 @@
 import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 
-from golden.bpe import byte_level
+from golden.bpe import by_score, byte_level
 from golden.generate import Request, generate
 from golden.tokenizer import tokenizer_for
 from sim.bench import REQUESTS
@@ -95,3 +95,19 @@ def test_a_character_of_several_tokens_is_shown_when_it_is_whole(capsys):
     assert capsys.readouterr().out == "\ufffd\n"
     Voice(tokenizer, requests, streams=1, echo=False).say({"sequence": 0, "token": 0, "last": 1})
     assert capsys.readouterr().out == "\n"
+
+
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+PIECES = ["<unk>", "<s>", "</s>", *BYTES, " ", "a", " a"]
+SCORED = by_score(PIECES, [0.0] * len(PIECES), range(259, 262), (), " ", True, 1, 1)
+
+
+@pytest.mark.parametrize("prompt", ["", "a", "é", "🙂 a"])
+@pytest.mark.parametrize("text", ["a a", "é🙂 aé", "🙂", " a"])
+def test_text_of_bytes_is_shown_as_the_report_has_it(capsys, prompt, text):
+    begun, ids = SCORED.encode(prompt), SCORED.encode(prompt + text)
+    assert ids[: len(begun)] == begun
+    voice = Voice(SCORED, [Request((1, *begun), 40)], streams=1)
+    for token in ids[len(begun) :]:
+        voice.say({"sequence": 0, "token": token, "last": 0})
+    assert capsys.readouterr().out == SCORED.decode(ids) == prompt + text

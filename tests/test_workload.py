@@ -1,5 +1,7 @@
 """Requests: what a user may ask for, and the rows of the core's port."""
 
+import re
+
 import pytest
 
 from golden.errors import WeftError
@@ -58,6 +60,12 @@ def test_ends():
 def test_what_cannot_be_asked_for(options, told):
     with pytest.raises(WeftError, match=told):
         make_requests(MODEL, Sampling(), **options)
+
+
+def test_a_long_prompt_is_not_told_whole():
+    with pytest.raises(WeftError) as caught:
+        make_requests(MODEL, Sampling(), 1, "a" * 10_000)
+    assert re.fullmatch(r"the prompt 'a{80}'\.\.\. has 10,001 tokens .{,80}", str(caught.value))
 
 
 def test_the_longest_prompt_fits():

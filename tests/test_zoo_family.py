@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from golden import zoo
@@ -22,6 +25,18 @@ def files(tmp_path):
 def test_the_name_tells_the_kind(files, preset):
     for path in files.values():
         assert zoo.load(preset, path).name == "small"
+
+
+def test_large_letters_tell_it_as_well(files):
+    path = files["gguf"]
+    assert zoo.load("smollm2", path.rename(path.with_name("LARGE.GGUF"))).name == "LARGE"
+
+
+@pytest.mark.parametrize("model", ["microgpt", "smollm2"])
+def test_a_name_that_is_too_long(model):
+    with pytest.raises(WeftError) as caught:
+        zoo.load(model, Path("x" * 300 + ".safetensors"))
+    assert re.match("cannot read the checkpoint x+.*: File name too long; exp", str(caught.value))
 
 
 def test_unknown_kinds(tmp_path):

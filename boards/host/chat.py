@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from boards.host.pace import Bound, Pace, rate
@@ -16,6 +17,7 @@ from golden.plan import Plan
 from golden.tokenizer import tokenizer_for
 from golden.words import counted
 from sim.chip import Died
+from sim.foreground import alone
 from sim.host import Link
 from sim.replies import Device, LinkError, NoReply, Token
 from sim.show import Voice
@@ -73,8 +75,8 @@ class Chat:
     def __post_init__(self):
         self._tokenizer = tokenizer = tokenizer_for(self.checkpoint)
         self.template = template_of(tokenizer)
-        ends = [end_of_turn(tokenizer)] if self.template else []
-        self._ends = [end for end in (*ends, tokenizer.stop) if end is not None]
+        turn = end_of_turn(tokenizer) if self.template else None
+        self._ends = [*([] if turn is None else [turn]), *tokenizer.ends]
         self._said: list[Message] = []
 
     @property
@@ -110,18 +112,25 @@ class Chat:
 
     def converse(self, lines: Iterable[str], patient: bool) -> None:
         """Answer every line; ``patient``: one that goes wrong is told, and the next one comes."""
-        for line in lines:
-            try:
-                self.hear(line.strip())
-            except Left:
-                return
-            except WeftError as error:
-                if not patient or isinstance(error, Died):
-                    raise
-                print(f"weft: {error}", file=sys.stderr, flush=True)
-            except KeyboardInterrupt:
-                if not patient:
-                    raise
+        with alone() if patient else nullcontext():
+            for line in lines:
+                if not self._heard(line.strip(), patient):
+                    return
+
+    def _heard(self, line: str, patient: bool) -> bool:
+        """Answer a line; whether there is to be another one."""
+        try:
+            self.hear(line)
+        except Left:
+            return False
+        except WeftError as error:
+            if not patient or isinstance(error, Died):
+                raise
+            print(f"weft: {error.told()}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            if not patient:
+                raise
+        return True
 
     def hear(self, line: str) -> None:
         """Answer a line: a command, or the beginning of a text."""
@@ -158,7 +167,7 @@ class Chat:
             self._check_room(len(requests[0].prompt), again=len(said) > 2)
         spoken: list[list[Token]] = []
         try:
-            with Voice(self._tokenizer, requests, streams=1, echo=plain) as voice:
+            with Voice(self._tokenizer, requests, 1, plain, self._ends) as voice:
                 spoken += (list(self._follow(request, voice)) for request in requests)
         except (KeyboardInterrupt, LinkError) as error:
             self._device = None  # unless the link is in step again, meet() will see to it

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.words import shown
 from golden.zoo import ailang, microgpt, smollm2, stories15m
 
 
@@ -42,5 +43,5 @@ def load(model: str, checkpoint: Path | None = None) -> Checkpoint:
         If there is no preset of that name, or the file does not hold such a model.
     """
     if model not in PRESETS:
-        raise WeftError(f"the model {model!r} is unknown; known are {', '.join(PRESETS)}")
+        raise WeftError(f"the model {shown(model)} is unknown; known are {', '.join(PRESETS)}")
     return PRESETS[model].loader(checkpoint)

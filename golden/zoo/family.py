@@ -7,6 +7,7 @@ from pathlib import Path
 
 from golden.errors import WeftError
 from golden.model import Checkpoint
+from golden.words import shortened
 from golden.zoo import gguf, huggingface, llama2c, onnx_int8
 
 READERS: dict[str, Callable[[Path], Checkpoint]] = {
@@ -26,11 +27,19 @@ def load(path: Path) -> Checkpoint:
         If the name ends otherwise, or the file holds no model of the family.
     """
     path = Path(path)
-    if path.is_dir():
-        return huggingface.load(path)
-    if path.suffix not in READERS:
+    expected = f"a file that ends in {', '.join(READERS)}, or a folder with {huggingface.CONFIG}"
+    try:
+        folder = path.is_dir()
+    except OSError as error:
         raise WeftError(
-            f"the checkpoint {path} is of an unknown kind; expected a file that ends in "
-            f"{', '.join(READERS)}, or a folder with {huggingface.CONFIG}"
+            f"cannot read the checkpoint {shortened(str(path))}: {error.strerror or error}; "
+            f"expected {expected}"
+        ) from None
+    kind = path.suffix.lower()
+    if folder:
+        return huggingface.load(path)
+    if kind not in READERS:
+        raise WeftError(
+            f"the checkpoint {shortened(str(path))} is of an unknown kind; expected {expected}"
         )
-    return READERS[path.suffix](path)
+    return READERS[kind](path)

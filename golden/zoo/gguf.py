@@ -14,6 +14,7 @@ from pathlib import Path
 from golden.config import ModelConfig
 from golden.errors import WeftError
 from golden.model import Checkpoint, check_names
+from golden.words import shown
 from golden.zoo.floats import frozen
 from golden.zoo.gguf_file import GgufFile
 from golden.zoo.gguf_tokenizer import tokenizer, vocabulary
@@ -83,7 +84,7 @@ def _config(file: GgufFile) -> ModelConfig:
     metadata = file.metadata
     architecture = metadata.get("general.architecture")
     if architecture != ARCHITECTURE:
-        raise WeftError(f"its architecture is {architecture!r}; expected {ARCHITECTURE!r}")
+        raise WeftError(f"its architecture is {shown(architecture)}; expected {ARCHITECTURE!r}")
     n_layer = _field(metadata, "block_count", int)
     if n_layer > len(file.tensors):
         raise WeftError(
@@ -120,7 +121,7 @@ def _field(metadata: dict, key: str, kind: Callable, default=None):
     """A field of the architecture, of a type; the default if it is absent and there is one."""
     value = metadata.get(f"{ARCHITECTURE}.{key}", default)
     if type(value) is not kind:
-        said = "is missing" if value is None else f"is {str(value)[:80]!r}"
+        said = "is missing" if value is None else f"is {shown(str(value))}"
         expected = "a whole number" if kind is int else "a number with a fraction (float32)"
         raise WeftError(f"field {ARCHITECTURE}.{key} {said}; expected {expected}")
     return value
@@ -136,10 +137,12 @@ def _check_options(metadata: dict, config: ModelConfig) -> None:
         "rope.scaling.type": "none",
         "expert_count": 0,
     }
+    if f"{ARCHITECTURE}.rope.scaling.type" not in metadata:  # llama.cpp takes that as linear
+        expected |= {"rope.scaling.factor": 1.0, "rope.scale_linear": 1.0}
     for key, value in expected.items():
         found = metadata.get(f"{ARCHITECTURE}.{key}", value)
         if found != value:
-            raise WeftError(f"field {ARCHITECTURE}.{key} is {found!r}; expected {value!r}")
+            raise WeftError(f"field {ARCHITECTURE}.{key} is {shown(found)}; expected {value!r}")
 
 
 def _check_tensors(file: GgufFile, config: ModelConfig, names: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from golden.bpe import PIECES, BytePairTokenizer, by_score, byte_level
 from golden.chat_template import ChatTemplate
 from golden.errors import WeftError
+from golden.words import shown
 
 KEY = "tokenizer.ggml."
 TEMPLATE = "tokenizer.chat_template"
@@ -33,8 +34,8 @@ def tokenizer(metadata: dict) -> BytePairTokenizer:
     kind, split = metadata.get(f"{KEY}model"), metadata.get(f"{KEY}pre")
     if kind != "llama" and (kind != "gpt2" or split not in PIECES):
         raise WeftError(
-            f"its tokenizer is {kind!r} with pre-tokenizer {split!r}; expected 'llama', or 'gpt2' "
-            f"with one of {', '.join(map(repr, PIECES))}"
+            f"its tokenizer is {shown(kind)} with pre-tokenizer {shown(split)}; expected 'llama', "
+            f"or 'gpt2' with one of {', '.join(map(repr, PIECES))}"
         )
     pieces = _texts(metadata, "tokens")
     types = _numbers(metadata, "token_type", len(pieces))
@@ -59,7 +60,7 @@ def _template(metadata: dict, pieces: list[str], start, stop) -> ChatTemplate | 
     if source is None:
         return None
     if not isinstance(source, str):
-        raise WeftError(f"field {TEMPLATE} is {str(source)[:80]!r}; expected a text")
+        raise WeftError(f"field {TEMPLATE} is {shown(str(source))}; expected a text")
     named = {"bos_token": start, "eos_token": stop}
     return ChatTemplate(source, {k: pieces[v] for k, v in named.items() if v is not None})
 
@@ -68,7 +69,9 @@ def _merges(metadata: dict) -> list[tuple[str, str]]:
     merges = [tuple(merge.split(" ")) for merge in _texts(metadata, "merges")]
     for merge in merges:
         if len(merge) != 2:
-            raise WeftError(f"field {KEY}merges holds {' '.join(merge)!r}; expected two pieces")
+            raise WeftError(
+                f"field {KEY}merges holds {shown(' '.join(merge))}; expected two pieces"
+            )
     return merges
 
 
@@ -89,5 +92,5 @@ def _texts(metadata: dict, name: str) -> list[str]:
 def _token(metadata: dict, name: str, count: int) -> int | None:
     token = metadata.get(f"{KEY}{name}_token_id")
     if token is not None and (type(token) is not int or not 0 <= token < count):
-        raise WeftError(f"field {KEY}{name}_token_id is {token!r}; expected 0 to {count - 1}")
+        raise WeftError(f"field {KEY}{name}_token_id is {shown(token)}; expected 0 to {count - 1}")
     return token

@@ -21,6 +21,7 @@ from golden.config import LINEARS, ModelConfig
 from golden.errors import WeftError
 from golden.model import Checkpoint, check_names
 from golden.tokenizer import numbered
+from golden.words import shown
 from golden.zoo.floats import DTYPES, float32, frozen
 
 CONFIG, WEIGHTS, INDEX, TOKENIZER, TOKENIZER_CONFIG = (
@@ -168,7 +169,7 @@ def _check_options(options: dict) -> None:
     for name in ("rope_scaling", "rope_parameters"):
         scaling = options.get(name) or {}
         if not isinstance(scaling, dict):
-            raise WeftError(f"{CONFIG}: {name} is {scaling!r}; expected an object")
+            raise WeftError(f"{CONFIG}: {name} is {shown(scaling)}; expected an object")
         kind = scaling.get("rope_type", scaling.get("type")) or "default"
         found[f"the type of {name}"] = kind, "default"
         found[f"the factor of {name}"] = scaling.get("factor") or 1, 1
@@ -177,21 +178,21 @@ def _check_options(options: dict) -> None:
         found["head_dim"] = options["head_dim"], width
     for name, (value, expected) in found.items():
         if value != expected:
-            raise WeftError(f"{CONFIG}: {name} is {value!r}; expected {expected!r}")
+            raise WeftError(f"{CONFIG}: {name} is {shown(value)}; expected {expected!r}")
 
 
 def _count(options: dict, key: str, default: int | None = None) -> int:
     value = options.get(key)
     value = default if value is None else value
     if type(value) is not int or value < 1:
-        raise WeftError(f"{CONFIG}: {key} is {value!r}; expected a whole number of at least 1")
+        raise WeftError(f"{CONFIG}: {key} is {shown(value)}; expected a whole number of at least 1")
     return value
 
 
 def _number(options: dict, key: str, default: float) -> float:
     value = options.get(key, default)
     if type(value) not in (int, float) or abs(value) > 1e30:
-        raise WeftError(f"{CONFIG}: {key} is {value!r}; expected a number")
+        raise WeftError(f"{CONFIG}: {key} is {shown(value)}; expected a number")
     return float(value)
 
 
@@ -254,9 +255,11 @@ def read_tokenizer(path: Path, options: dict, n_vocab: int):
     pieces = {token: piece for piece, token in library.get_vocab(with_added_tokens=True).items()}
     if max(pieces, default=0) >= n_vocab:
         raise WeftError(f"{path.name} has token {max(pieces):,}; expected {n_vocab - 1:,} at most")
-    start, stop = (_token(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
+    starts, ends = (_tokens(options, f"{name}_token_id", n_vocab) for name in ("bos", "eos"))
+    start, stop = (next(iter(tokens), None) for tokens in (starts, ends))
     vocabulary = tuple(pieces.get(token, f"<unused {token}>") for token in range(n_vocab))
     made = BytePairTokenizer(library, start or 0, stop, unused=n_vocab)
+    made.ends = ends
     beside = path.with_name(TOKENIZER_CONFIG)
     if beside.is_file():
         _apply(made, read_json(beside), {"bos_token": start, "eos_token": stop}, vocabulary)
@@ -274,7 +277,7 @@ def _apply(made: BytePairTokenizer, options: dict, named: dict, vocabulary: Sequ
     if source is None:
         return
     if not isinstance(source, str):
-        raise WeftError(f"{TOKENIZER_CONFIG}: chat_template is {str(source)[:80]!r}; expected text")
+        raise WeftError(f"{TOKENIZER_CONFIG}: chat_template is {shown(str(source))}; expected text")
     tokens = {}
     for name, token in named.items():
         said = options.get(name)
@@ -284,10 +287,11 @@ def _apply(made: BytePairTokenizer, options: dict, named: dict, vocabulary: Sequ
     made.template = ChatTemplate(source, tokens)
 
 
-def _token(options: dict, key: str, n_vocab: int) -> int | None:
-    """A token that ``config.json`` names; of several the first."""
+def _tokens(options: dict, key: str, n_vocab: int) -> tuple[int, ...]:
+    """Tokens that ``config.json`` names: none, one or a list."""
     value = options.get(key)
-    value = value[0] if isinstance(value, list) and value else value
-    if value is not None and (type(value) is not int or not 0 <= value < n_vocab):
-        raise WeftError(f"{CONFIG}: {key} is {value!r}; expected 0 to {n_vocab - 1}")
-    return value
+    tokens = value if isinstance(value, list) else [] if value is None else [value]
+    for token in tokens:
+        if type(token) is not int or not 0 <= token < n_vocab:
+            raise WeftError(f"{CONFIG}: {key} is {shown(value)}; expected 0 to {n_vocab - 1}")
+    return tuple(tokens)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -50,19 +52,29 @@ def load(path: Path, tokenizer: Path | None = None, name: str | None = None) -> 
     beside = path.parent / "tokenizer.bin"
     tokenizer = tokenizer or (beside if beside.is_file() else None)
     config, tensors = _reading(path, _read)
-    if tokenizer is None:
-        return Checkpoint(config, tensors, numbered(config.n_vocab), name or path.stem)
-    pieces, made = _reading(tokenizer, lambda file, size: _tokenizer(file, size, config.n_vocab))
-    return Checkpoint(config, tensors, pieces, name or path.stem, tokenizer=made)
+    pieces, made = numbered(config.n_vocab), None
+    if tokenizer is not None:
+        pieces, made = _reading(
+            tokenizer, lambda file, size: _tokenizer(file, size, config.n_vocab)
+        )
+    with _named(path):
+        return Checkpoint(config, tensors, pieces, name or path.stem, tokenizer=made)
 
 
 def _reading(path: Path, read):
-    """``read(file, size)`` of a file, its complaints told with the file's name."""
-    try:
+    """``read(file, size)`` of a file."""
+    with _named(path):
         if path.exists() and not path.is_file() and not path.is_dir():
             raise WeftError("it is no ordinary file")
         with path.open("rb") as file:
             return read(file, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Complaints about a file are told with its name."""
+    try:
+        yield
     except OSError as error:
         raise WeftError(
             f"cannot read {path}: {error.strerror or error}; expected a file of llama2.c"

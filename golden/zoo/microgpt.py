@@ -17,7 +17,7 @@ import safetensors.numpy
 from golden.errors import WeftError
 from golden.model import Checkpoint, ModelConfig, check_names
 from golden.tokenizer import BOS, is_character_vocabulary
-from golden.words import counted
+from golden.words import counted, shown
 from golden.zoo.floats import DTYPES, float32
 
 COMMITTED = Path(__file__).with_suffix(".safetensors")
@@ -130,7 +130,9 @@ def _config(shapes: Mapping[str, tuple[int, ...]], n_head: str, activation: str)
                 f"tensor {tensor} has shape {shapes[tensor]}; expected two dimensions, none zero"
             )
     if not re.fullmatch(r"[1-9][0-9]{0,8}", n_head):
-        raise WeftError(f"its metadata n_head is {n_head!r}; expected a whole number of at least 1")
+        raise WeftError(
+            f"its metadata n_head is {shown(n_head)}; expected a whole number of at least 1"
+        )
     return ModelConfig(
         n_layer=len(layers),
         n_head=int(n_head),

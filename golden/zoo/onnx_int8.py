@@ -145,7 +145,8 @@ class _Roles:
         for node, place in self.web.ahead(linear.result, lambda n: n.op_type in PRODUCTS):
             if self._mixes(node):
                 return "attn_wv"
-            return ("attn_wq", "attn_wk")[place]
+            if place < 2:  # a third input is the zero point of one of them
+                return ("attn_wq", "attn_wk")[place]
         raise WeftError(f"the use of tensor {linear.matrix.name} is not found in the graph")
 
     def _mixes(self, node) -> bool:

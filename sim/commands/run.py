@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
-from golden import checked
+from golden import checked, lines
 from golden.errors import OptionError, check_writable, make_folder_for, write_whole
 from golden.tokenizer import tokenizer_for
 from sim.build import BUILD, Target, build, make_design
@@ -62,6 +64,7 @@ def run(
     simulation = build(design, engine)
     make_folder_for(report_file)
     with (
+        _told_where(report_file),
         # Others may run at the same time.
         TemporaryDirectory(prefix=".run-", dir=folder) as own,
         Voice(tokenizer_for(design.checkpoint), requests, target.streams) as voice,
@@ -94,6 +97,16 @@ def run(
     if taps is not None:
         write_taps(taps, outcome.checker)
     show_summary(report, report_file, sys.stdout)
+
+
+@contextmanager
+def _told_where(report: Path) -> Iterator[None]:
+    """Say at last, after Ctrl-C, where the report of what was measured is."""
+    try:
+        yield
+    except Interrupted:
+        lines.note(f"interrupted; what was measured until then is in {report}")
+        raise
 
 
 def _write(file: Path, report: dict) -> None:

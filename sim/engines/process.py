@@ -33,7 +33,7 @@ def execute(command: Sequence[str | Path], folder: Path, what: str) -> None:
     if shutil.disk_usage(folder).free < ROOM:  # Yosys writes a part of a file, and calls it success
         raise WeftError(f"{what} failed: no space is left in {folder}; make room and run again")
     if process.returncode:
-        raise WeftError(f"{what} failed{ended(process.returncode)}:\n{tail(log.read_text())}")
+        raise WeftError(f"{what} failed{ended(process.returncode)}:", tail(log.read_text()))
 
 
 def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[str]:
@@ -59,7 +59,7 @@ def stream(command: Sequence[str | Path], folder: Path, what: str) -> Iterator[s
         process.wait()
     if process.returncode:
         said = tail(log.read_text(errors="replace"))
-        raise WeftError(f"{what} crashed{ended(process.returncode)}; its log ends:\n{said}")
+        raise WeftError(f"{what} crashed{ended(process.returncode)}; its log ends:", said)
 
 
 def tail(log: str, lines: int = TAIL) -> str:

@@ -65,7 +65,7 @@ class NetlistPort:
     def _ended(self) -> WeftError:
         self._running.wait()
         said = process.tail(self._log.read_text(errors="replace"))
-        return WeftError(f"the simulation of the netlist stopped; its log ends:\n{said}")
+        return WeftError("the simulation of the netlist stopped; its log ends:", said)
 
 
 def _names(bits: int) -> set[str]:

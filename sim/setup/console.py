@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from golden import lines
+
 
 class SetupError(Exception):
     """Something that the user can put right, told in one sentence."""
@@ -27,15 +29,26 @@ def step(title: str):
     def note(word: str = "") -> None:
         if terminal:
             print(f"\r\x1b[K  {title} ... {word}"[:100], end="", flush=True)
+            lines.leave_open()
 
-    print(f"  {title} ... ", end="", flush=True)
+    def begin() -> None:
+        print(f"  {title} ... ", end="", flush=True)
+        lines.leave_open()
+
+    def end(word: str) -> None:
+        if not lines.close():  # somebody else had something to say
+            begin()
+        print(word)
+        lines.close()
+
+    begin()
     try:
         yield note
     except BaseException:
-        print("failed")
+        end("failed")
         raise
     note()
-    print(f"{time.monotonic() - began:.1f} s")
+    end(f"{time.monotonic() - began:.1f} s")
 
 
 def run(
