@@ -152,7 +152,7 @@ def _kept(times: list[tuple[Stage, int]]) -> Iterator[str]:
             if stage.positions is not None:
                 yield "{:,} × {:,} positions".format(*stage.positions.shape)
         elif isinstance(stage, Attention):
-            yield f"KV cache, {2 * count} × {stage.slots:,} × {stage.output_size:,}"
+            yield _cache(count, stage.slots, stage.output_size)
 
 
 def _outside(times: list[tuple[Stage, int]]) -> Iterator[str]:
@@ -164,7 +164,12 @@ def _outside(times: list[tuple[Stage, int]]) -> Iterator[str]:
         if isinstance(stage, Embed):
             yield f"a row of {stage.tokens.shape[1]:,}"
         elif isinstance(stage, Attention):
-            yield f"KV cache, {2 * count} × {stage.slots:,} × {stage.kv_heads * stage.d_head:,}"
+            yield _cache(count, stage.slots, stage.kv_heads * stage.d_head)
+
+
+def _cache(layers: int, slots: int, size: int) -> str:
+    """Keys and values of so many layers."""
+    return f"KV cache, {2 * layers} × {slots:,} × {size:,}"
 
 
 def _tables(stages: list[Stage], exp2: int) -> Iterator[str]:

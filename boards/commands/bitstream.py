@@ -14,14 +14,14 @@ from boards import build, fit, vivado
 from boards.board import Board
 from boards.catalogue import BOARDS, find_board
 from boards.dram.files import check_clock
-from boards.order import Wanted, design_of, order_of
+from boards.order import design_of, order_of
 from boards.report import make_report, project_report, with_bitstream
 from boards.resources import NAMES, fits, used
 from golden import checked
 from golden.commands import options
 from golden.errors import OptionError, WeftError, check_writable, write_whole
 from golden.numbers import MANTISSA_BITS
-from sim.build import BUILD
+from sim.build import BUILD, Target
 from sim.commands.options import Lanes
 from sim.measure import measure
 
@@ -64,11 +64,11 @@ def bitstream(
     for name in ("report.json", "timing.json"):
         check_writable(folder / name)
     mhz = clock_of(chosen, clock)
-    wanted = Wanted(
-        model, checkpoint, numbers, schedule, multipliers, lanes, scales, cache_bits, context,
-        window,
+    target = Target(
+        model, checkpoint, numbers, schedule, lanes=lanes, scales=scales, cache_bits=cache_bits,
+        context=context, window=window,
     )  # fmt: skip
-    way, design = design_of(chosen, wanted, fit.choose)
+    way, design = design_of(chosen, target, multipliers, fit.choose)
     order = order_of(chosen, design, mhz, seed)
     made = order.made_mhz
     print(f"{model} ({way}) on {chosen.title}, {made:g} MHz", flush=True)

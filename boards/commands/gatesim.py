@@ -16,13 +16,13 @@ from boards.commands.bitstream import (
     clock_of,
     write_json,
 )
-from boards.order import Wanted, design_of, order_of
+from boards.order import design_of, order_of
 from golden import checked
 from golden.commands import options
 from golden.errors import WeftError, check_writable
 from golden.plan import Plan
 from golden.tokenizer import tokenizer_for
-from sim.build import BUILD
+from sim.build import BUILD, Target
 from sim.commands.options import SAMPLING, Lanes, Names, Prompt, Temperature, Tokens
 from sim.show import Voice
 from sim.workload import Sampling, make_requests
@@ -50,8 +50,8 @@ def gatesim(
     folder = BUILD / "gatesim" / chosen.name / model
     check_writable(folder / "report.json")
     mhz = clock_of(chosen, clock)
-    wanted = Wanted(model, checkpoint, numbers, schedule, multipliers, lanes)
-    way, design = design_of(chosen, wanted, fastest)
+    target = Target(model, checkpoint, numbers, schedule, lanes=lanes)
+    way, design = design_of(chosen, target, multipliers, fastest)
     requests = make_requests(design.checkpoint, Sampling(temperature, seed), names, prompt, tokens)
     order = order_of(chosen, design, mhz, seed)
     print(f"{model} ({way}) for {chosen.title}, {order.made_mhz:g} MHz", flush=True)
